@@ -1,0 +1,8 @@
+//! tokpace fails the build when an LLM inference server got slower.
+
+pub mod metric;
+pub mod plan;
+pub mod profile;
+pub mod record;
+pub mod scenario;
+pub mod units;

@@ -1,0 +1,175 @@
+//! Profiles as the rest of the program uses them.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Share, Time};
+
+/// The project file, resolved: at least the profile `embedded` exists.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Project {
+    /// The profile that is used when nothing else is asked for.
+    pub default_profile: String,
+    /// Every profile by name.
+    pub profiles: BTreeMap<String, Profile>,
+}
+
+/// A named machine and server set-up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// Its name: the baseline folder's.
+    pub name: String,
+    /// What is measured.
+    pub kind: ProfileKind,
+    /// Job-to-job noise (standard deviation) to assume until enough jobs have measured it.
+    pub job_noise: f64,
+    /// Facts about the machine that the user gives; part of the fingerprint's conditions.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Where the server is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProfileKind {
+    /// The simulated server, in this process.
+    Embedded(Embedded),
+    /// A server that somebody else runs.
+    Endpoint(Endpoint),
+}
+
+/// The simulated server's settings. Every field has a default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Embedded {
+    /// Cost of the prompt.
+    pub ttft: TtftCost,
+    /// One decode step with one sequence in the batch.
+    pub itl: Time,
+    /// Growth of a decode step for each further sequence in the batch.
+    pub step_growth: Share,
+    /// Standard deviation of each cost, relative to it.
+    pub jitter: Share,
+    /// Most sequences in a decode step; further ones queue.
+    pub max_batch: u32,
+    /// Blocks of the key-value cache.
+    pub kv_blocks: u32,
+    /// Tokens a block.
+    pub block_size: u32,
+    /// Whether blocks of a known prefix are reused.
+    pub prefix_caching: bool,
+    /// The model's name on the wire.
+    pub model: String,
+    /// Makes the server slower on purpose, to see the gate fail.
+    pub slowdown: Slowdown,
+    /// Makes the server fail on purpose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+}
+
+/// Cost of a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TtftCost {
+    /// Paid by each request without occupying the engine.
+    pub base: Time,
+    /// Engine time for each prompt token that is not in the prefix cache.
+    pub per_input_token: Time,
+}
+
+/// Injected slow-downs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Slowdown {
+    /// Scales the base and the per-token cost of prompts.
+    pub prefill: Share,
+    /// Scales decode steps.
+    pub decode: Share,
+}
+
+/// An injected fault.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// What goes wrong.
+    pub kind: FaultKind,
+    /// For which part of the requests; all of them if absent.
+    #[serde(default = "all")]
+    pub rate: Share,
+}
+
+fn all() -> Share {
+    Share(1.0)
+}
+
+/// Ways in which the simulated server can misbehave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// HTTP 500 with an error body.
+    Error,
+    /// HTTP 429 with `Retry-After`.
+    RateLimit,
+    /// An `error` event inside the 200 stream, after half of the tokens.
+    ErrorEvent,
+    /// The connection closes after half of the tokens, before any finish marker.
+    Truncate,
+    /// The stream stops after half of the tokens and stays open.
+    Stall,
+    /// A 200 stream without any text.
+    Empty,
+    /// A stream event that is not JSON.
+    Garbage,
+    /// One JSON body although a stream was asked for, after the time that the stream would have taken.
+    NoStream,
+    /// No `usage` in the stream.
+    NoUsage,
+    /// Answers are half as long as asked for.
+    Short,
+}
+
+impl Default for Embedded {
+    fn default() -> Self {
+        Self {
+            ttft: TtftCost::default(),
+            itl: Time::from_millis(4),
+            step_growth: Share(0.01),
+            jitter: Share(0.02),
+            max_batch: 32,
+            kv_blocks: 4096,
+            block_size: 16,
+            prefix_caching: true,
+            model: "tokpace-sim".into(),
+            slowdown: Slowdown::default(),
+            fault: None,
+        }
+    }
+}
+
+impl Default for TtftCost {
+    fn default() -> Self {
+        Self { base: Time::from_millis(40), per_input_token: Time(25_000) }
+    }
+}
+
+/// A server that is reached by URL. Strings may hold `${NAME}`; they are expanded when they are used,
+/// so that nothing that is written to a file ever holds a secret.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Endpoint {
+    /// Base URL, with or without `/v1`.
+    pub url: String,
+    /// Model to ask for; the server's only one if absent.
+    pub model: Option<String>,
+    /// Name of the environment variable that holds the API key.
+    pub api_key_env: Option<String>,
+    /// Further request headers.
+    pub headers: BTreeMap<String, String>,
+    /// Merged into each request's body, before the scenario's own `extra`.
+    pub extra: BTreeMap<String, serde_json::Value>,
+    /// PEM file of a further certificate authority.
+    pub ca_cert: Option<String>,
+    /// Proxy URL; the environment's proxies are never used.
+    pub proxy: Option<String>,
+    /// The model's `tokenizer.json`, relative to the project; the bundled one if absent.
+    pub tokenizer: Option<String>,
+}

@@ -1,0 +1,131 @@
+//! What happened to each request: the hand-over from the engine (or its virtual twin) to the measurements.
+//!
+//! All times are nanoseconds since the epoch of the trial. A record holds facts only; every figure is
+//! derived from it in [`crate::measure`], so that a recording can be saved, replayed and compared.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::Nanos;
+
+/// Which part of a case a request belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Sent before, never in a statistic.
+    Warmup,
+    /// Counted.
+    Measured,
+}
+
+/// One request, from the plan's wish to the closed stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestRecord {
+    /// Position in the plan.
+    pub index: u32,
+    /// The user that sent it.
+    pub user: u32,
+    /// Answer tokens that were asked for.
+    pub max_tokens: u32,
+    /// Sent as `x-request-id`.
+    pub request_id: String,
+    /// When the plan wanted it to start.
+    pub scheduled: Nanos,
+    /// When the client began to write it.
+    pub sent: Nanos,
+    /// When the response's head was read.
+    pub headers: Option<Nanos>,
+    /// The first stream event of any kind.
+    pub first_event: Option<Nanos>,
+    /// Every stream event with text, in order.
+    pub chunks: Vec<Chunk>,
+    /// When the stream ended or was given up.
+    pub closed: Nanos,
+    /// HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// Whether the answer came as a stream of events (and not as one JSON body).
+    pub streamed: bool,
+    /// Stream events that shared a network read with an earlier one.
+    pub coalesced: u32,
+    /// The server's own token counts.
+    pub usage: Option<Usage>,
+    /// Why the answer ended, as the server says it (`stop`, `length`).
+    pub finish_reason: Option<String>,
+    /// Time to open the connection; `None` when a pooled one was used.
+    pub connect: Option<Nanos>,
+    /// What went wrong; such a request never enters a latency statistic.
+    pub failure: Option<Failure>,
+}
+
+/// A stream event with text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Stamp of the read that completed it.
+    pub at: Nanos,
+    /// Tokens it carries, by the trial's token source.
+    pub tokens: u32,
+    /// Reasoning text only: a token, but not yet output.
+    pub reasoning: bool,
+}
+
+/// Token counts as the server reports them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Prompt tokens.
+    pub input: u32,
+    /// Answer tokens, reasoning included once.
+    pub output: u32,
+    /// Prompt tokens that came from the prefix cache, if the server says.
+    pub cached: Option<u32>,
+    /// Answer tokens that were reasoning, if the server says.
+    pub reasoning: Option<u32>,
+}
+
+/// Why a request did not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Its class.
+    pub class: FailureClass,
+    /// The client's or the server's words, redacted, at most 500 characters.
+    pub message: String,
+}
+
+/// Classes of failed requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// No connection.
+    Connect,
+    /// No secure connection.
+    Tls,
+    /// The request took longer than `request.timeout`.
+    Timeout,
+    /// No byte came for `request.no_progress`.
+    NoProgress,
+    /// Status 400 or above.
+    HttpStatus,
+    /// An `error` event inside a stream.
+    ErrorEvent,
+    /// The stream ended before any finish marker.
+    Truncated,
+    /// An answer without text although tokens were asked for.
+    Empty,
+    /// An answer that is not what the protocol says.
+    Parse,
+}
+
+impl FailureClass {
+    /// The name used in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::NoProgress => "no_progress",
+            Self::HttpStatus => "http_status",
+            Self::ErrorEvent => "error_event",
+            Self::Truncated => "truncated",
+            Self::Empty => "empty",
+            Self::Parse => "parse",
+        }
+    }
+}
