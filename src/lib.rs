@@ -5,4 +5,5 @@ pub mod plan;
 pub mod profile;
 pub mod record;
 pub mod scenario;
+pub mod tokens;
 pub mod units;
