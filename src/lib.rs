@@ -5,5 +5,6 @@ pub mod plan;
 pub mod profile;
 pub mod record;
 pub mod scenario;
+pub mod stats;
 pub mod tokens;
 pub mod units;
