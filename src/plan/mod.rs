@@ -1,5 +1,16 @@
 //! From a case and a seed to the exact requests and their times. Pure, and the same for both sides of a comparison.
 
+mod arrival;
+mod build;
+mod dataset;
+mod draw;
+mod length;
 mod model;
+mod salt;
+mod words;
 
+pub use build::{PlanError, Sources, build};
+pub use dataset::{DatasetError, Item, parse as parse_dataset};
 pub use model::{Pacing, Plan, PlannedRequest, Prompt};
+pub use salt::{SALT_TOKENS, Salt};
+pub use words::{TooFewWords, Words};
