@@ -48,6 +48,13 @@ pub struct RequestRecord {
     pub coalesced: u32,
     /// The server's own token counts.
     pub usage: Option<Usage>,
+    /// Prompt tokens: the server's count, else the plan's.
+    pub input_tokens: u32,
+    /// Answer tokens, reasoning included once: the server's count, else the tokenizer's of the whole text, else the
+    /// number of chunks. May differ from the sum over `chunks` when the server counts tokens that show no text.
+    pub output_tokens: u32,
+    /// Where the tokens of `chunks` come from; without meaning if there are none.
+    pub token_source: TokenSource,
     /// Why the answer ended, as the server says it (`stop`, `length`).
     pub finish_reason: Option<String>,
     /// Time to open the connection; `None` when a pooled one was used.
@@ -65,6 +72,20 @@ pub struct Chunk {
     pub tokens: u32,
     /// Reasoning text only: a token, but not yet output.
     pub reasoning: bool,
+}
+
+/// Where the token counts of chunks come from. Counts from different sources are never compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenSource {
+    /// The server said with each chunk how many tokens there were so far.
+    ContinuousUsage,
+    /// The server's total shows that each chunk was one token, or there was one chunk with all of them.
+    Usage,
+    /// The tokenizer, on the whole text after the stream; the total is the server's if it gave one.
+    Tokenizer,
+    /// One token a chunk, for want of anything better.
+    ChunkCount,
 }
 
 /// Token counts as the server reports them.
@@ -87,6 +108,20 @@ pub struct Failure {
     pub class: FailureClass,
     /// The client's or the server's words, redacted, at most 500 characters.
     pub message: String,
+}
+
+impl Failure {
+    /// Longest message kept, in characters.
+    pub const MAX_MESSAGE: usize = 500;
+
+    /// A failure with at most [`Self::MAX_MESSAGE`] characters of `message`.
+    pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(Self::MAX_MESSAGE) {
+            message.truncate(end);
+        }
+        Self { class, message }
+    }
 }
 
 /// Classes of failed requests.
@@ -127,5 +162,17 @@ impl FailureClass {
             Self::Empty => "empty",
             Self::Parse => "parse",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_messages_are_cut_between_characters() {
+        let failure = Failure::new(FailureClass::HttpStatus, "é".repeat(501));
+        assert_eq!(failure.message, "é".repeat(500));
+        assert_eq!(Failure::new(FailureClass::Parse, "short").message, "short");
     }
 }
