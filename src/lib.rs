@@ -8,3 +8,4 @@ pub mod scenario;
 pub mod stats;
 pub mod tokens;
 pub mod units;
+pub mod wire;

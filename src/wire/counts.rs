@@ -1,0 +1,130 @@
+//! How many tokens each chunk of an answer carries.
+
+use crate::record::TokenSource;
+use crate::tokens::Tokenizer;
+
+/// A piece of an answer's text, before its tokens are known.
+#[derive(Debug)]
+pub(super) struct Text {
+    /// The text; never empty.
+    pub(super) text: String,
+    /// Answer tokens up to and with this piece, if the server said so with it.
+    pub(super) tokens_so_far: Option<u32>,
+}
+
+/// Tokens of an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Of each piece.
+    pub(super) pieces: Vec<u32>,
+    /// Of the answer.
+    pub(super) total: u32,
+    /// Where `pieces` come from.
+    pub(super) source: TokenSource,
+}
+
+/// Counts tokens by the best source there is.
+///
+/// `total` is the server's count of the whole answer, `stopped` whether the model ended the answer by itself. In order:
+///
+/// 1. The server's running counts, if each piece has one and each is larger than the one before.
+/// 2. One token a piece, if that is the server's total. A model that stopped by itself has also made a token that ends
+///    the answer and shows no text; some servers count it, so one more than the pieces is as good. A single piece has
+///    the whole total.
+/// 3. The tokenizer, on the whole text. The total stays the server's, if there is one.
+/// 4. One token a piece, if the tokenizer cannot read the text.
+pub(super) fn count(texts: &[Text], total: Option<u32>, stopped: bool, tokenizer: &Tokenizer) -> Counts {
+    // Servers and proxies that do not count say 0.
+    let total = total.filter(|&total| total > 0);
+    let pieces = texts.len() as u32;
+    if let Some(total) = total {
+        if let Some(pieces) = running(texts) {
+            return Counts { pieces, total, source: TokenSource::ContinuousUsage };
+        }
+        if texts.len() == 1 {
+            return Counts { pieces: vec![total], total, source: TokenSource::Usage };
+        }
+        if total == pieces || pieces == 0 || (stopped && total == pieces + 1) {
+            return Counts { pieces: vec![1; texts.len()], total, source: TokenSource::Usage };
+        }
+    }
+    let parts: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
+    let counts = tokenizer.counts_of(&parts);
+    let sum: u32 = counts.iter().sum();
+    if sum == 0 && pieces > 0 {
+        let ones = vec![1; texts.len()];
+        return Counts { pieces: ones, total: total.unwrap_or(pieces), source: TokenSource::ChunkCount };
+    }
+    Counts { pieces: counts, total: total.unwrap_or(sum), source: TokenSource::Tokenizer }
+}
+
+/// Tokens a piece from the server's running counts. One piece alone shows no growth, so it is not enough.
+fn running(texts: &[Text]) -> Option<Vec<u32>> {
+    if texts.len() < 2 {
+        return None;
+    }
+    let mut before = 0;
+    texts
+        .iter()
+        .map(|text| {
+            let so_far = text.tokens_so_far?;
+            let grown = so_far.checked_sub(before).filter(|&grown| grown > 0)?;
+            before = so_far;
+            Some(grown)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A piece's text and the server's running count with it.
+    type Piece = (&'static str, Option<u32>);
+    /// Tokens of each piece, of the answer, and the source.
+    type Expected<'a> = (&'a [u32], u32, TokenSource);
+    /// What it shows, the pieces, the server's total, whether the model stopped, and what is counted.
+    type Case<'a> = (&'a str, &'a [Piece], Option<u32>, bool, Expected<'a>);
+
+    fn texts(pieces: &[Piece]) -> Vec<Text> {
+        pieces.iter().map(|&(text, tokens_so_far)| Text { text: text.to_owned(), tokens_so_far }).collect()
+    }
+
+    #[test]
+    fn the_best_source_is_taken() {
+        use TokenSource::{ContinuousUsage, Tokenizer as Counted, Usage};
+        let three = [("the", None), (" house", None), (" and", None)];
+        let packed = [("the house", None), (" and", None)];
+        let running = [("the house", Some(2)), (" and", Some(3))];
+        let constant = [("the house", Some(3)), (" and", Some(3))];
+        let table: [Case<'_>; 11] = [
+            ("running counts", &running, Some(4), false, (&[2, 1], 4, ContinuousUsage)),
+            ("a count that does not grow", &constant, Some(3), false, (&[2, 1], 3, Counted)),
+            ("one token a piece", &three, Some(3), false, (&[1, 1, 1], 3, Usage)),
+            ("the ending token is counted", &three, Some(4), true, (&[1, 1, 1], 4, Usage)),
+            ("one more without a stop", &three[..2], Some(3), false, (&[1, 1], 3, Counted)),
+            ("several tokens a piece", &packed, Some(3), false, (&[2, 1], 3, Counted)),
+            ("the server's tokens differ from ours", &packed, Some(9), false, (&[2, 1], 9, Counted)),
+            ("one piece", &packed[..1], Some(5), false, (&[5], 5, Usage)),
+            ("no usage", &packed, None, false, (&[2, 1], 3, Counted)),
+            ("usage of zeros", &packed, Some(0), false, (&[2, 1], 3, Counted)),
+            ("no text", &[], Some(2), false, (&[], 2, Usage)),
+        ];
+        for (name, pieces, total, stopped, (expected, total_expected, source)) in table {
+            let counts = count(&texts(pieces), total, stopped, &Tokenizer::bundled());
+            assert_eq!(counts, Counts { pieces: expected.to_vec(), total: total_expected, source }, "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_known_and_nothing_said_is_no_token() {
+        assert_eq!(count(&[], None, false, &Tokenizer::bundled()).total, 0);
+    }
+
+    #[cfg(not(feature = "tokenizers"))]
+    #[test]
+    fn a_text_without_tokens_counts_pieces() {
+        let counts = count(&texts(&[("\n", None), (" ", None)]), None, false, &Tokenizer::bundled());
+        assert_eq!(counts, Counts { pieces: vec![1, 1], total: 2, source: TokenSource::ChunkCount });
+    }
+}
