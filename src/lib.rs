@@ -6,6 +6,7 @@ pub mod plan;
 pub mod profile;
 pub mod record;
 pub mod scenario;
+pub mod sim;
 pub mod stats;
 pub mod tokens;
 pub mod units;

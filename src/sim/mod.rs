@@ -1,0 +1,18 @@
+//! The simulated inference server: a seeded model of continuous batching, the same model in virtual time, and an HTTP
+//! server around it.
+
+mod blocks;
+mod chat;
+mod draw;
+mod engine;
+mod faults;
+mod http;
+mod metrics;
+mod model;
+mod replay;
+mod server;
+mod stream;
+
+pub use model::{Emission, Model, SimRequest, Stats, Step, TooLong};
+pub use replay::{Replayer, replay};
+pub use server::{Counters, Server, ServerOptions};

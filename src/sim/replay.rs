@@ -1,0 +1,325 @@
+//! The load engine and the simulated server in virtual time: what a perfect client would record.
+//!
+//! Nothing between client and server takes time: a request arrives when it is sent, and a token is read when its step
+//! ends. What a gate should say after an injected slow-down can be computed from this, and an engine be checked
+//! against it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::faults;
+use super::model::{Emission, Model, SimRequest};
+use crate::plan::{Pacing, Plan, PlannedRequest};
+use crate::profile::{Embedded, FaultKind};
+use crate::record::{Chunk, Failure, FailureClass, RequestRecord, TokenSource, Usage};
+use crate::tokens::Tokenizer;
+use crate::units::Nanos;
+
+/// The records of one trial on a fresh server; see [`Replayer::trial`].
+pub fn replay(plan: &Plan, config: &Embedded, seed: u64, salt: &str, tokenizer: &Tokenizer) -> Vec<RequestRecord> {
+    Replayer::new(config, seed).trial(plan, salt, |text| tokenizer.ids(text))
+}
+
+/// A server in virtual time that lives through several trials and keeps its prefix cache.
+#[derive(Clone, Debug)]
+pub struct Replayer {
+    config: Embedded,
+    seed: u64,
+    model: Model,
+    /// The model's time at which everything so far has ended.
+    now: Nanos,
+    requests: u64,
+}
+
+/// Requests of one list that wait for each other: each group starts when the one before it has ended.
+struct Lane {
+    start: Nanos,
+    groups: Vec<Vec<usize>>,
+}
+
+/// A list of requests on its way through the model.
+struct Trial<'a, F> {
+    requests: &'a [PlannedRequest],
+    salt: &'a str,
+    ids: &'a F,
+    lanes: Vec<Lane>,
+    /// No group starts later than this after the origin.
+    duration: Option<Nanos>,
+    /// Model time of the records' zero.
+    origin: Nanos,
+    /// Groups to start, as (model time, lane, group).
+    agenda: BTreeSet<(Nanos, usize, usize)>,
+    /// The group that each lane is in and how many of its requests have not ended.
+    progress: Vec<(usize, usize)>,
+    flights: BTreeMap<u64, Flight>,
+    records: Vec<RequestRecord>,
+}
+
+/// A request in the model.
+struct Flight {
+    lane: usize,
+    fault: Option<FaultKind>,
+    record: RequestRecord,
+}
+
+impl Replayer {
+    /// A fresh server.
+    pub fn new(config: &Embedded, seed: u64) -> Self {
+        Self { config: config.clone(), seed, model: Model::new(config, seed), now: 0, requests: 0 }
+    }
+
+    /// Runs the plan's unmeasured requests (warm-up, then primed prefixes), waits until nothing is left, and runs the
+    /// measured ones. The records of those that started, in the plan's order, with the first start at time 0.
+    ///
+    /// `salt` is the trial's salt, of which each prompt takes as many words as it has salt tokens; `ids` is the server's
+    /// tokenizer. A fault that takes a real client's patience (`stall`) is given up at once here.
+    pub fn trial(&mut self, plan: &Plan, salt: &str, ids: impl Fn(&str) -> Vec<u32>) -> Vec<RequestRecord> {
+        for unmeasured in [&plan.warmup, &plan.prime] {
+            let lanes = by_user(unmeasured);
+            self.run(unmeasured, lanes, None, salt, &ids);
+        }
+        self.run(&plan.requests, lanes(plan), plan.duration, salt, &ids)
+    }
+
+    /// State and counters of the server after the last trial.
+    pub fn stats(&self) -> super::Stats {
+        self.model.stats()
+    }
+
+    fn run(
+        &mut self,
+        requests: &[PlannedRequest],
+        lanes: Vec<Lane>,
+        duration: Option<Nanos>,
+        salt: &str,
+        ids: &impl Fn(&str) -> Vec<u32>,
+    ) -> Vec<RequestRecord> {
+        let origin = self.now;
+        let agenda = lanes.iter().enumerate().map(|(lane, of)| (origin.saturating_add(of.start), lane, 0)).collect();
+        let progress = vec![(0, 0); lanes.len()];
+        let mut trial = Trial {
+            requests,
+            salt,
+            ids,
+            lanes,
+            duration,
+            origin,
+            agenda,
+            progress,
+            flights: BTreeMap::new(),
+            records: Vec::with_capacity(requests.len()),
+        };
+        loop {
+            let step_at = self.model.next_ready();
+            match trial.agenda.first().copied() {
+                // What is sent at the very moment that a step starts is in time for it.
+                Some((at, lane, group)) if step_at.is_none_or(|step_at| at <= step_at) => {
+                    trial.agenda.pop_first();
+                    self.now = self.now.max(at);
+                    self.start(&mut trial, at, lane, group);
+                }
+                _ => {
+                    let Some(step) = step_at.and_then(|at| self.model.step(at)) else { break };
+                    self.now = self.now.max(step.end);
+                    for emission in &step.emissions {
+                        trial.token(emission, step.end);
+                    }
+                }
+            }
+        }
+        let mut records = trial.records;
+        records.sort_by_key(|record| record.index);
+        records
+    }
+
+    /// Sends a group's requests at model time `at`.
+    fn start<F: Fn(&str) -> Vec<u32>>(&mut self, trial: &mut Trial<'_, F>, at: Nanos, lane: usize, group: usize) {
+        let since = at - trial.origin;
+        if trial.duration.is_some_and(|duration| since > duration) || group >= trial.lanes[lane].groups.len() {
+            return;
+        }
+        trial.progress[lane] = (group, 0);
+        for position in std::mem::take(&mut trial.lanes[lane].groups[group]) {
+            let planned = &trial.requests[position];
+            let id = self.requests;
+            self.requests += 1;
+            let fault = faults::drawn(&self.config, self.seed, id);
+            let tokens = prompt_ids(planned, trial.salt, trial.ids);
+            let mut record = sent(planned, since, tokens.len() as u32);
+            let status = match fault {
+                Some(FaultKind::Error) => Err((500, faults::message(FaultKind::Error).to_owned())),
+                Some(FaultKind::RateLimit) => Err((429, faults::message(FaultKind::RateLimit).to_owned())),
+                _ => {
+                    let max_tokens = faults::computed(fault, planned.max_tokens);
+                    self.model
+                        .submit(at, &SimRequest { id, tokens, max_tokens })
+                        .map_err(|too_long| (400, too_long.to_string()))
+                }
+            };
+            match status {
+                Ok(()) => {
+                    trial.progress[lane].1 += 1;
+                    trial.flights.insert(id, Flight { lane, fault, record });
+                }
+                Err((status, message)) => {
+                    record.status = Some(status);
+                    record.streamed = false;
+                    record.first_event = None;
+                    record.output_tokens = 0;
+                    record.token_source = TokenSource::Tokenizer;
+                    record.failure = Some(Failure { class: FailureClass::HttpStatus, message });
+                    trial.records.push(record);
+                }
+            }
+        }
+        if trial.progress[lane].1 == 0 {
+            trial.agenda.insert((at, lane, group + 1));
+        }
+    }
+}
+
+impl<F> Trial<'_, F> {
+    /// A token has left the server at model time `end`.
+    fn token(&mut self, emission: &Emission, end: Nanos) {
+        let Some(flight) = self.flights.get_mut(&emission.id) else { return };
+        let at = end - self.origin;
+        match flight.fault {
+            Some(FaultKind::Empty | FaultKind::NoStream) => {}
+            _ => flight.record.chunks.push(Chunk { at, tokens: 1, reasoning: false }),
+        }
+        if !emission.last {
+            return;
+        }
+        if let Some(Flight { lane, fault, mut record }) = self.flights.remove(&emission.id) {
+            finish(&mut record, fault, at, emission);
+            self.records.push(record);
+            let (group, left) = &mut self.progress[lane];
+            *left -= 1;
+            if *left == 0 {
+                self.agenda.insert((end, lane, *group + 1));
+            }
+        }
+    }
+}
+
+/// The record of a request at the moment it is sent. The server answers at once with its head and an event
+/// without text.
+fn sent(planned: &PlannedRequest, at: Nanos, input_tokens: u32) -> RequestRecord {
+    RequestRecord {
+        index: planned.index,
+        user: planned.user,
+        max_tokens: planned.max_tokens,
+        request_id: format!("replay-{}", planned.index),
+        scheduled: at,
+        sent: at,
+        headers: Some(at),
+        first_event: Some(at),
+        chunks: Vec::new(),
+        closed: at,
+        status: Some(200),
+        streamed: true,
+        coalesced: 0,
+        input_tokens,
+        output_tokens: 0,
+        token_source: TokenSource::Usage,
+        usage: None,
+        finish_reason: None,
+        connect: None,
+        failure: None,
+    }
+}
+
+/// Completes the record of an answer, the last token of which was emitted at `at`.
+fn finish(record: &mut RequestRecord, fault: Option<FaultKind>, at: Nanos, last: &Emission) {
+    record.closed = at;
+    record.output_tokens = record.chunks.len() as u32;
+    let mut usage = true;
+    let mut reason = Some("length");
+    let failure = match fault {
+        Some(FaultKind::ErrorEvent) => Some(FailureClass::ErrorEvent),
+        Some(FaultKind::Truncate) => Some(FailureClass::Truncated),
+        Some(FaultKind::Stall) => Some(FailureClass::NoProgress),
+        Some(FaultKind::Empty) => Some(FailureClass::Empty),
+        Some(FaultKind::Garbage) => Some(FailureClass::Parse),
+        Some(FaultKind::NoUsage) => {
+            usage = false;
+            None
+        }
+        Some(FaultKind::Short) => {
+            reason = Some("stop");
+            None
+        }
+        Some(FaultKind::NoStream) => {
+            record.streamed = false;
+            record.headers = Some(at);
+            record.first_event = None;
+            record.output_tokens = last.index + 1;
+            record.chunks.push(Chunk { at, tokens: last.index + 1, reasoning: false });
+            None
+        }
+        Some(FaultKind::Error | FaultKind::RateLimit) | None => None,
+    };
+    if let Some(class) = failure {
+        // The end of the stream with its counts is not seen, or is not worth believing.
+        usage = false;
+        reason = None;
+        let message = fault.map(faults::message).unwrap_or_default().to_owned();
+        record.failure = Some(Failure { class, message });
+    }
+    record.finish_reason = reason.map(str::to_owned);
+    if usage {
+        let cached = Some(last.cached_tokens);
+        record.usage =
+            Some(Usage { input: record.input_tokens, output: record.output_tokens, cached, reasoning: None });
+    } else {
+        record.token_source = TokenSource::Tokenizer;
+    }
+}
+
+/// The prompt as the server reads it: the tokens of the system message, then those of the user's.
+fn prompt_ids(planned: &PlannedRequest, salt: &str, ids: &impl Fn(&str) -> Vec<u32>) -> Vec<u32> {
+    let words: Vec<&str> = salt.split_whitespace().take(planned.prompt.salt_tokens as usize).collect();
+    let (system, user) = planned.prompt.with_salt(&words.join(" "));
+    let mut tokens = system.map(|text| ids(&text)).unwrap_or_default();
+    tokens.extend(ids(&user));
+    tokens
+}
+
+/// The measured requests in the order that the plan's pacing asks for.
+fn lanes(plan: &Plan) -> Vec<Lane> {
+    let count = plan.requests.len();
+    match plan.pacing {
+        Pacing::Closed { users, ramp_up } => {
+            let users = users.max(1);
+            (0..users)
+                .map(|user| Lane {
+                    start: (u128::from(ramp_up) * u128::from(user) / u128::from(users)) as Nanos,
+                    groups: (user as usize..count).step_by(users as usize).map(|position| vec![position]).collect(),
+                })
+                .collect()
+        }
+        Pacing::Open { .. } => {
+            let lane = |(position, planned): (usize, &PlannedRequest)| Lane {
+                start: planned.at,
+                groups: vec![vec![position]],
+            };
+            plan.requests.iter().enumerate().map(lane).collect()
+        }
+        Pacing::Batch { size } => {
+            let size = size.max(1) as usize;
+            let groups = (0..count).step_by(size).map(|first| (first..count.min(first + size)).collect()).collect();
+            vec![Lane { start: 0, groups }]
+        }
+    }
+}
+
+/// Unmeasured requests: one after the other a user.
+fn by_user(requests: &[PlannedRequest]) -> Vec<Lane> {
+    let mut users: BTreeMap<u32, Vec<Vec<usize>>> = BTreeMap::new();
+    for (position, planned) in requests.iter().enumerate() {
+        users.entry(planned.user).or_default().push(vec![position]);
+    }
+    users.into_values().map(|groups| Lane { start: 0, groups }).collect()
+}
+
+#[cfg(test)]
+mod tests;

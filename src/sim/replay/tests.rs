@@ -1,0 +1,205 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::plan::Prompt;
+use crate::profile::Fault;
+use crate::units::Share;
+
+const MS: Nanos = 1_000_000;
+
+/// 40 ms base, 25 µs a prompt token, 4 ms a token, 1 % growth, no jitter.
+fn config() -> Embedded {
+    Embedded { jitter: Share(0.0), ..Embedded::default() }
+}
+
+fn faulty(kind: FaultKind) -> Embedded {
+    Embedded { fault: Some(Fault { kind, rate: Share(1.0) }), ..config() }
+}
+
+/// Each number in the text is a token.
+fn ids(text: &str) -> Vec<u32> {
+    text.split_whitespace().map(|word| word.parse().unwrap()).collect()
+}
+
+fn numbers(start: u32, count: u32) -> Arc<str> {
+    (start..start + count).map(|number| number.to_string()).collect::<Vec<_>>().join(" ").into()
+}
+
+/// A request whose prompt of `tokens` tokens nobody shares.
+fn planned(index: u32, at: Nanos, tokens: u32, max_tokens: u32) -> PlannedRequest {
+    let body = numbers(1_000_000 + index * 10_000, tokens);
+    let prompt = Prompt { system: None, prefix: None, body, input_tokens: tokens, salt_tokens: 0 };
+    PlannedRequest { index, user: 0, at, prompt, max_tokens }
+}
+
+fn plan(pacing: Pacing, requests: Vec<PlannedRequest>) -> Plan {
+    Plan { pacing, warmup: Vec::new(), prime: Vec::new(), requests, duration: None, hash: String::new() }
+}
+
+fn open(requests: Vec<PlannedRequest>) -> Plan {
+    plan(Pacing::Open { max_in_flight: None }, requests)
+}
+
+fn times(record: &RequestRecord) -> Vec<Nanos> {
+    record.chunks.iter().map(|chunk| chunk.at).collect()
+}
+
+#[test]
+fn a_closed_loop_to_the_nanosecond() {
+    // Two users half a second apart, so that they never meet; 40 prompt tokens take 1 ms.
+    let requests = (0..5).map(|index| planned(index, 0, 40, 3)).collect();
+    let records =
+        Replayer::new(&config(), 1).trial(&plan(Pacing::Closed { users: 2, ramp_up: 1_000 * MS }, requests), "", ids);
+    let starts: Vec<Nanos> = records.iter().map(|record| record.sent / MS).collect();
+    // A request takes 40 + 1 + 2 · 4 = 49 ms.
+    assert_eq!(starts, [0, 500, 49, 549, 98]);
+    for record in &records {
+        let start = record.sent;
+        assert_eq!(times(record), [start + 41 * MS, start + 45 * MS, start + 49 * MS]);
+        assert!(record.chunks.iter().all(|chunk| chunk.tokens == 1 && !chunk.reasoning));
+        assert_eq!((record.scheduled, record.headers, record.first_event), (start, Some(start), Some(start)));
+        assert_eq!(record.closed, start + 49 * MS);
+        assert_eq!((record.status, record.streamed, record.coalesced), (Some(200), true, 0));
+        assert_eq!(record.usage, Some(Usage { input: 40, output: 3, cached: Some(0), reasoning: None }));
+        assert_eq!((record.input_tokens, record.output_tokens), (40, 3));
+        assert_eq!(record.token_source, TokenSource::Usage);
+        assert_eq!(record.finish_reason.as_deref(), Some("length"));
+        assert_eq!((record.failure.clone(), record.connect), (None, None));
+    }
+    assert_eq!(records[3].request_id, "replay-3");
+}
+
+#[test]
+fn an_open_loop_sends_at_its_times() {
+    let records = Replayer::new(&config(), 1).trial(
+        &open(vec![planned(0, 10 * MS, 40, 2), planned(1, 0, 80, 1), planned(2, 200 * MS, 40, 1)]),
+        "",
+        ids,
+    );
+    assert_eq!(times(&records[1]), [42 * MS]);
+    assert_eq!(times(&records[0]), [51 * MS, 55 * MS]);
+    assert_eq!(times(&records[2]), [241 * MS]);
+    assert_eq!(records[2].sent, 200 * MS);
+}
+
+#[test]
+fn batches_wait_for_their_last_answer() {
+    let lengths = [2, 5, 1, 1];
+    let requests = (0..4).map(|index| planned(index, 0, 40, lengths[index as usize])).collect();
+    let records = Replayer::new(&config(), 1).trial(&plan(Pacing::Batch { size: 3 }, requests), "", ids);
+    // Three prompts in one step, one decode step of two, then three of one sequence.
+    let group_end = 43 * MS + 4 * MS * 101 / 100 + 3 * 4 * MS;
+    assert_eq!(records[1].closed, group_end);
+    assert_eq!(records.iter().map(|record| record.sent).collect::<Vec<_>>(), [0, 0, 0, group_end]);
+    assert_eq!(records[3].closed, group_end + 41 * MS);
+}
+
+#[test]
+fn nothing_starts_after_the_duration() {
+    let requests: Vec<_> = (0..6).map(|index| planned(index, u64::from(index) * 49 * MS, 40, 3)).collect();
+    let sent = |pacing| {
+        let plan = Plan { duration: Some(98 * MS), ..plan(pacing, requests.clone()) };
+        Replayer::new(&config(), 1).trial(&plan, "", ids).iter().map(|record| record.sent / MS).collect::<Vec<_>>()
+    };
+    // A request takes 49 ms; the third starts exactly at the end and is allowed.
+    assert_eq!(sent(Pacing::Closed { users: 1, ramp_up: 0 }), [0, 49, 98]);
+    assert_eq!(sent(Pacing::Batch { size: 1 }), [0, 49, 98]);
+    assert_eq!(sent(Pacing::Open { max_in_flight: None }), [0, 49, 98]);
+}
+
+#[test]
+fn primed_prefixes_are_cached_and_unmeasured() {
+    let with_prefix = |index| {
+        let mut request = planned(index, 0, 8, 1);
+        request.prompt.prefix = Some(numbers(0, 100));
+        request
+    };
+    let measured = || plan(Pacing::Closed { users: 1, ramp_up: 0 }, vec![with_prefix(0)]);
+    let primed = Plan { prime: vec![with_prefix(50)], warmup: vec![planned(60, 0, 40, 4)], ..measured() };
+    let cold = Replayer::new(&config(), 1).trial(&measured(), "", ids);
+    let warm = Replayer::new(&config(), 1).trial(&primed, "", ids);
+    assert_eq!(times(&cold[0]), [40 * MS + 108 * 25_000]);
+    assert_eq!(warm.len(), 1);
+    assert_eq!(warm[0].sent, 0);
+    // 96 tokens are full blocks.
+    assert_eq!(times(&warm[0]), [40 * MS + 12 * 25_000]);
+    assert_eq!(warm[0].usage.and_then(|usage| usage.cached), Some(96));
+}
+
+#[test]
+fn the_cache_lives_on_and_the_salt_keeps_trials_apart() {
+    let mut request = planned(0, 0, 100, 1);
+    request.prompt.salt_tokens = 2;
+    let plan = plan(Pacing::Closed { users: 1, ramp_up: 0 }, vec![request]);
+    let mut server = Replayer::new(&config(), 1);
+    let mut cached = |salt| server.trial(&plan, salt, ids)[0].usage.and_then(|usage| usage.cached);
+    assert_eq!(cached("7 8 9"), Some(0));
+    assert_eq!(cached("7 9 9"), Some(0));
+    // Two words of the salt are used, so that this is the first trial's prompt of 102 tokens again.
+    assert_eq!(cached("7 8 1"), Some(96));
+    assert_eq!(server.stats().prefix_hits, 96);
+}
+
+#[test]
+fn system_and_user_texts_follow_each_other() {
+    let mut request = planned(0, 0, 3, 1);
+    request.prompt.system = Some("1 2".into());
+    request.prompt.salt_tokens = 1;
+    assert_eq!(prompt_ids(&request, "9 9", &ids), [9, 1, 2, 1_000_000, 1_000_001, 1_000_002]);
+}
+
+#[test]
+fn a_seed_repeats_a_trial() {
+    let jittery = Embedded { jitter: Share(0.1), ..config() };
+    let requests: Vec<_> = (0..20).map(|index| planned(index, 0, 40, 8)).collect();
+    let plan = plan(Pacing::Closed { users: 4, ramp_up: 100 * MS }, requests);
+    let trial = |seed| Replayer::new(&jittery, seed).trial(&plan, "", ids);
+    assert_eq!(trial(1), trial(1));
+    assert_ne!(trial(1), trial(2));
+    let tokenizer = Tokenizer::bundled();
+    assert_eq!(replay(&plan, &jittery, 1, "", &tokenizer).len(), 20);
+}
+
+#[test]
+fn faults_look_as_a_client_sees_them() {
+    let one = |kind| {
+        let plan = open(vec![planned(0, 0, 40, 4)]);
+        Replayer::new(&faulty(kind), 1).trial(&plan, "", ids).remove(0)
+    };
+    let class = |record: &RequestRecord| record.failure.as_ref().map(|failure| failure.class);
+    for (kind, failure, chunks) in [
+        (FaultKind::Error, Some(FailureClass::HttpStatus), 0),
+        (FaultKind::RateLimit, Some(FailureClass::HttpStatus), 0),
+        (FaultKind::ErrorEvent, Some(FailureClass::ErrorEvent), 2),
+        (FaultKind::Truncate, Some(FailureClass::Truncated), 2),
+        (FaultKind::Stall, Some(FailureClass::NoProgress), 2),
+        (FaultKind::Empty, Some(FailureClass::Empty), 0),
+        (FaultKind::Garbage, Some(FailureClass::Parse), 4),
+        (FaultKind::NoStream, None, 1),
+        (FaultKind::NoUsage, None, 4),
+        (FaultKind::Short, None, 2),
+    ] {
+        let record = one(kind);
+        assert_eq!((class(&record), record.chunks.len()), (failure, chunks), "{kind:?}");
+        assert_eq!(record.failure.is_some(), record.finish_reason.is_none(), "{kind:?}");
+    }
+    assert_eq!(one(FaultKind::Error).status, Some(500));
+    assert_eq!(one(FaultKind::RateLimit).status, Some(429));
+    assert_eq!(one(FaultKind::Short).finish_reason.as_deref(), Some("stop"));
+    assert_eq!(one(FaultKind::NoUsage).token_source, TokenSource::Tokenizer);
+    let body = one(FaultKind::NoStream);
+    assert_eq!((body.streamed, body.chunks[0].tokens, body.output_tokens), (false, 4, 4));
+    assert_eq!((body.closed, body.headers), (53 * MS, Some(53 * MS)));
+}
+
+#[test]
+fn a_user_goes_on_after_a_failure() {
+    let requests = (0..3).map(|index| planned(index, 0, 40, 4)).collect();
+    let plan = plan(Pacing::Closed { users: 1, ramp_up: 0 }, requests);
+    let records = Replayer::new(&faulty(FaultKind::Error), 1).trial(&plan, "", ids);
+    assert_eq!(records.iter().map(|record| record.closed).collect::<Vec<_>>(), [0, 0, 0]);
+    let tiny = Embedded { kv_blocks: 2, ..config() };
+    let records = Replayer::new(&tiny, 1).trial(&plan, "", ids);
+    assert!(records.iter().all(|record| record.status == Some(400)));
+    assert!(records[0].failure.as_ref().unwrap().message.contains("do not fit"));
+}
