@@ -1,5 +1,6 @@
 //! tokpace fails the build when an LLM inference server got slower.
 
+pub mod baseline;
 pub mod metric;
 pub mod names;
 pub mod pacer;
