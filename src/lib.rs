@@ -1,6 +1,7 @@
 //! tokpace fails the build when an LLM inference server got slower.
 
 pub mod baseline;
+pub mod cli;
 pub mod metric;
 pub mod names;
 pub mod pacer;

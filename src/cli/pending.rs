@@ -1,0 +1,145 @@
+//! `cargo tokpace pending`: what waits to be accepted or rejected.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::context::{counted, printable, title};
+use super::{BaselineContext, CliError};
+use crate::baseline::PendingEntry;
+
+/// Arguments of `cargo tokpace pending`.
+#[derive(Debug, Default, clap::Args)]
+pub struct PendingArgs {
+    /// Print a JSON array instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Only this profile
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    case: &'a str,
+    profile: &'a str,
+    verdict: Option<String>,
+    summary: &'a [String],
+    jobs: usize,
+    path: String,
+    error: Option<String>,
+}
+
+impl<'a> From<&'a PendingEntry> for Item<'a> {
+    fn from(entry: &'a PendingEntry) -> Self {
+        let content = entry.content.as_ref();
+        Self {
+            case: &entry.case,
+            profile: &entry.profile,
+            verdict: content.ok().map(|pending| pending.verdict.to_string()),
+            summary: content.map_or(&[], |pending| &pending.summary),
+            jobs: content.map_or(0, |pending| pending.jobs.len()),
+            path: entry.path.display().to_string(),
+            error: content.err().map(ToString::to_string),
+        }
+    }
+}
+
+/// Lists the pending measurements; exit code 0 whether there are any or not.
+pub fn pending(args: &PendingArgs, context: &BaselineContext<'_>, out: &mut dyn Write) -> Result<u8, CliError> {
+    let entries = context.waiting(args.profile.as_deref())?;
+    let items: Vec<Item<'_>> = entries.iter().map(Item::from).collect();
+    if args.json {
+        serde_json::to_writer_pretty(&mut *out, &items).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+        return Ok(0);
+    }
+    for item in &items {
+        let state = item.verdict.as_deref().unwrap_or("unreadable");
+        writeln!(out, "{}: {state}, {}", title(item.case, item.profile), printable(&item.path))?;
+        for line in item.summary.iter().chain(&item.error) {
+            writeln!(out, "  {}", printable(line))?;
+        }
+    }
+    match items.len() {
+        0 => writeln!(out, "nothing is pending")?,
+        count => writeln!(out, "{} pending; see `cargo tokpace review`", counted(count, "measurement"))?,
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::context::testing::Project;
+    use super::*;
+    use crate::baseline::PendingVerdict::{Missing, Regressed};
+    use crate::baseline::testing::{job, pending as measured};
+
+    fn list(project: &Project, json: bool) -> String {
+        let args = PendingArgs { json, profile: None };
+        let (result, out) = project.run(|context, out| pending(&args, context, out));
+        assert_eq!(result.unwrap(), 0);
+        out
+    }
+
+    #[test]
+    fn every_file_is_listed_broken_ones_too() {
+        let project = Project::new();
+        assert_eq!(list(&project, false), "nothing is pending\n");
+        assert_eq!(list(&project, true), "[]\n");
+
+        let mut slower = measured(Regressed, vec![job("1", &[5.0])]);
+        slower.summary.push("tpot.p50 +10.1 % [+9.6, +10.6], tolerance 3 %: regressed".into());
+        project.store.write_pending(&slower).unwrap();
+        let mut first = measured(Missing, vec![job("1", &[5.0]), job("2", &[5.0])]);
+        first.case = "batch::batch=4".into();
+        project.store.write_pending(&first).unwrap();
+        std::fs::write(project.store.pending_path("embedded", "broken").unwrap(), "version = 1\n").unwrap();
+
+        insta::assert_snapshot!(list(&project, false), @r"
+        batch::batch=4 (embedded): missing, baselines/embedded/batch%3A%3Abatch%3D4.toml.new
+        broken (embedded): unreadable, baselines/embedded/broken.toml.new
+          `baselines/embedded/broken.toml.new` cannot be used: line 1: missing field `case`
+        chatbot (embedded): regressed, baselines/embedded/chatbot.toml.new
+          tpot.p50 +10.1 % [+9.6, +10.6], tolerance 3 %: regressed
+        3 measurements pending; see `cargo tokpace review`
+        ");
+        insta::assert_snapshot!(list(&project, true), @r#"
+        [
+          {
+            "case": "batch::batch=4",
+            "profile": "embedded",
+            "verdict": "missing",
+            "summary": [],
+            "jobs": 2,
+            "path": "baselines/embedded/batch%3A%3Abatch%3D4.toml.new",
+            "error": null
+          },
+          {
+            "case": "broken",
+            "profile": "embedded",
+            "verdict": null,
+            "summary": [],
+            "jobs": 0,
+            "path": "baselines/embedded/broken.toml.new",
+            "error": "`baselines/embedded/broken.toml.new` cannot be used: line 1: missing field `case`"
+          },
+          {
+            "case": "chatbot",
+            "profile": "embedded",
+            "verdict": "regressed",
+            "summary": [
+              "tpot.p50 +10.1 % [+9.6, +10.6], tolerance 3 %: regressed"
+            ],
+            "jobs": 1,
+            "path": "baselines/embedded/chatbot.toml.new",
+            "error": null
+          }
+        ]
+        "#);
+
+        let args = PendingArgs { json: false, profile: Some("staging".into()) };
+        let (_, out) = project.run(|context, out| pending(&args, context, out));
+        assert_eq!(out, "nothing is pending\n");
+    }
+}
