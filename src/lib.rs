@@ -2,6 +2,8 @@
 
 pub mod baseline;
 pub mod cli;
+pub mod engine;
+pub mod measure;
 pub mod metric;
 pub mod names;
 pub mod pacer;

@@ -1,0 +1,162 @@
+//! A round: the requests of one trial, released at their times by the calling thread.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::engine::release::Releases;
+use crate::engine::worker::{Command, Report, work};
+use crate::engine::{ClientError, Clock, Transport, TransportOptions};
+use crate::plan::Pacing;
+use crate::units::Nanos;
+use crate::wire::RawRequest;
+
+/// A request that is ready to be written.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Position in the round.
+    pub index: u32,
+    /// The user that sends it.
+    pub user: u32,
+    /// Offset from the round's start in an open loop; 0 otherwise.
+    pub at: Nanos,
+    /// Answer tokens it asks for.
+    pub max_tokens: u32,
+    /// Prompt tokens as planned, for servers that do not count them.
+    pub input_tokens: u32,
+    /// Sent as `x-request-id`; unique within a run.
+    pub request_id: String,
+    /// The request's body.
+    pub body: Bytes,
+}
+
+/// The requests of one trial and how to pace and time them.
+#[derive(Clone, Debug)]
+pub struct Round {
+    /// Where they go.
+    pub url: String,
+    /// How they are released.
+    pub pacing: Pacing,
+    /// No request starts later than this after the start.
+    pub duration: Option<Nanos>,
+    /// Longest time of a request.
+    pub timeout: Duration,
+    /// Longest time without a byte.
+    pub no_progress: Duration,
+    /// The requests, `requests[i].index == i`.
+    pub requests: Vec<Outgoing>,
+}
+
+/// What a round left behind.
+#[derive(Clone, Debug, Default)]
+pub struct Recording {
+    /// The requests that ended, in the order of their index.
+    pub requests: Vec<RawRequest>,
+    /// How late each probe woke its worker.
+    pub wake_lags: Vec<Nanos>,
+    /// Largest share of a core that a worker thread used; `None` where the system does not tell.
+    pub cpu_share: Option<f64>,
+    /// Whether the round was stopped before its end.
+    pub interrupted: bool,
+    /// Most requests in flight at once.
+    pub peak_in_flight: u32,
+}
+
+/// Why an engine cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The HTTP client cannot be made.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A worker cannot be started.
+    #[error("failed to start a load worker: {0}\nhint: raise the limit on threads or memory")]
+    Start(#[from] std::io::Error),
+    /// A worker has died, which is a bug.
+    #[error(
+        "a load worker ended unexpectedly\nhint: this is a bug of tokpace; run with `RUST_LOG=tokpace=debug` and report it"
+    )]
+    Lost,
+}
+
+/// Workers with their connection pools. They live as long as the engine, so that connections stay warm from
+/// trial to trial.
+#[derive(Debug)]
+pub struct Engine {
+    workers: Vec<Worker>,
+    reports: Receiver<Report>,
+}
+
+/// A worker's thread and the channel to it.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    commands: Option<UnboundedSender<Command>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts `workers` threads that talk to one target.
+    pub fn start(workers: usize, options: &TransportOptions) -> Result<Self, EngineError> {
+        let (report, reports) = channel();
+        let workers =
+            (0..workers.max(1)).map(|i| Worker::start(i, options, report.clone())).collect::<Result<_, _>>()?;
+        Ok(Self { workers, reports })
+    }
+
+    /// As many workers as leave a core for the pacing thread and the server: half of the cores, at most 4.
+    pub fn default_workers() -> usize {
+        std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).clamp(1, 4)
+    }
+
+    /// Runs one round. The calling thread is the pacing thread until it returns.
+    ///
+    /// `stop` ends the round early; what was measured until then is in the recording.
+    pub fn run(&mut self, round: Round, stop: &AtomicBool) -> Result<Recording, EngineError> {
+        let round = Arc::new(round);
+        // A moment ahead, so that the first release is not late because the workers were still being told.
+        let clock = Clock::at(Instant::now() + Duration::from_millis(2));
+        for worker in &self.workers {
+            worker.tell(Command::Begin(round.clone(), clock))?;
+        }
+        let mut releases = Releases::new(&self.workers, &self.reports, &round, clock);
+        releases.run(stop)?;
+        let mut recording = releases.end()?;
+        recording.requests.sort_by_key(|raw| raw.index);
+        Ok(recording)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        for worker in &mut self.workers {
+            worker.commands = None;
+        }
+        for worker in &mut self.workers {
+            if let Some(thread) = worker.thread.take() {
+                // A worker that panicked was reported when its channel broke.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn start(number: usize, options: &TransportOptions, reports: Sender<Report>) -> Result<Self, EngineError> {
+        let transport = Transport::new(options)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (commands, receiver) = unbounded_channel();
+        let thread = std::thread::Builder::new().name(format!("tokpace-load-{number}")).spawn(move || {
+            runtime.block_on(work(transport, receiver, reports));
+        })?;
+        Ok(Self { commands: Some(commands), thread: Some(thread) })
+    }
+
+    pub(crate) fn tell(&self, command: Command) -> Result<(), EngineError> {
+        let commands = self.commands.as_ref().ok_or(EngineError::Lost)?;
+        commands.send(command).map_err(|_| EngineError::Lost)
+    }
+}

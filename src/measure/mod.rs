@@ -1,0 +1,11 @@
+//! From records to the figures of a trial, and whether the trial was a measurement at all. Pure.
+
+mod request;
+mod summary;
+mod trust;
+mod window;
+
+pub use request::RequestMetrics;
+pub use summary::{Client, Trial, TrialSummary, Value};
+pub use trust::{Invalid, check as check_trust};
+pub use window::Window;

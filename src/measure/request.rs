@@ -1,0 +1,184 @@
+//! The figures of one request.
+
+use crate::metric::Metric;
+use crate::plan::Pacing;
+use crate::record::RequestRecord;
+use crate::units::Nanos;
+
+/// Latencies of one successful request, in nanoseconds; absent where the request cannot show them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestMetrics {
+    /// `first_token - start`; absent for an answer that was not streamed.
+    pub ttft: Option<Nanos>,
+    /// `first_output - start`.
+    pub ttfo: Option<Nanos>,
+    /// Second text event − first text event.
+    pub ttst: Option<Nanos>,
+    /// `(last_token - first_token) / (output_tokens - 1)`; absent below two tokens.
+    pub tpot: Option<Nanos>,
+    /// `last_token - start`.
+    pub e2e_latency: Option<Nanos>,
+    /// Longest gap between text events.
+    pub max_stall: Option<Nanos>,
+    /// `first_token - sent`.
+    pub service_ttft: Option<Nanos>,
+    /// `last_token - sent`.
+    pub service_e2e_latency: Option<Nanos>,
+}
+
+/// The moment from which latencies of `record` count: `scheduled` for open-loop load, so that queueing in the
+/// client is never hidden, `sent` for closed-loop and batch load.
+pub(crate) fn start(record: &RequestRecord, pacing: Pacing) -> Nanos {
+    match pacing {
+        Pacing::Open { .. } => record.scheduled,
+        Pacing::Closed { .. } | Pacing::Batch { .. } => record.sent,
+    }
+}
+
+impl RequestMetrics {
+    /// The figures of `record`; none for a failed request.
+    pub fn of(record: &RequestRecord, pacing: Pacing) -> Self {
+        let (Some(first), Some(last)) = (record.chunks.first(), record.chunks.last()) else { return Self::default() };
+        if record.failure.is_some() {
+            return Self::default();
+        }
+        let start = start(record, pacing);
+        let since = |at: Nanos, from: Nanos| Some(at.saturating_sub(from));
+        let latency = Self {
+            e2e_latency: since(last.at, start),
+            service_e2e_latency: since(last.at, record.sent),
+            ..Self::default()
+        };
+        if !record.streamed {
+            return latency;
+        }
+        let gaps = || record.chunks.windows(2).map(|pair| pair[1].at.saturating_sub(pair[0].at));
+        Self {
+            ttft: since(first.at, start),
+            service_ttft: since(first.at, record.sent),
+            ttfo: record.chunks.iter().find(|chunk| !chunk.reasoning).and_then(|chunk| since(chunk.at, start)),
+            ttst: gaps().next(),
+            tpot: (record.output_tokens > 1)
+                .then(|| (last.at.saturating_sub(first.at)) / u64::from(record.output_tokens - 1)),
+            max_stall: gaps().max(),
+            ..latency
+        }
+    }
+
+    /// The figure of a per-request latency metric; `None` also for metrics that are not one.
+    pub fn get(&self, metric: Metric) -> Option<Nanos> {
+        match metric {
+            Metric::Ttft => self.ttft,
+            Metric::Ttfo => self.ttfo,
+            Metric::Ttst => self.ttst,
+            Metric::Tpot => self.tpot,
+            Metric::E2eLatency => self.e2e_latency,
+            Metric::MaxStall => self.max_stall,
+            Metric::ServiceTtft => self.service_ttft,
+            Metric::ServiceE2eLatency => self.service_e2e_latency,
+            _ => None,
+        }
+    }
+}
+
+/// Inter-token latencies of a request: one value per token after the first chunk's, the gap before its chunk
+/// shared by the tokens that the chunk carries. Chunks that share a stamp count as one, so that no value is 0.
+pub(crate) fn inter_token(record: &RequestRecord) -> Vec<Nanos> {
+    let mut values = Vec::new();
+    let mut chunks = record.chunks.iter();
+    let Some(first) = chunks.next() else { return values };
+    let (mut previous, mut at, mut tokens) = (None::<Nanos>, first.at, first.tokens);
+    let mut close = |previous: Option<Nanos>, at: Nanos, tokens: u32| {
+        if let Some(before) = previous.filter(|_| tokens > 0) {
+            values.extend(std::iter::repeat_n((at - before) / u64::from(tokens), tokens as usize));
+        }
+    };
+    for chunk in chunks {
+        if chunk.at == at {
+            tokens += chunk.tokens;
+        } else {
+            close(previous, at, tokens);
+            (previous, at, tokens) = (Some(at), chunk.at, chunk.tokens);
+        }
+    }
+    close(previous, at, tokens);
+    values
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::record::{Chunk, TokenSource, Usage};
+
+    /// A successful request with chunks of `(at, tokens)`.
+    pub(crate) fn record(scheduled: Nanos, sent: Nanos, chunks: &[(Nanos, u32)]) -> RequestRecord {
+        let output = chunks.iter().map(|c| c.1).sum();
+        RequestRecord {
+            index: 0,
+            user: 0,
+            max_tokens: output,
+            request_id: "r".into(),
+            scheduled,
+            sent,
+            headers: Some(sent),
+            first_event: chunks.first().map(|c| c.0),
+            chunks: chunks.iter().map(|&(at, tokens)| Chunk { at, tokens, reasoning: false }).collect(),
+            closed: chunks.last().map_or(sent, |c| c.0),
+            status: Some(200),
+            streamed: true,
+            coalesced: 0,
+            usage: Some(Usage { input: 10, output, cached: Some(0), reasoning: None }),
+            finish_reason: Some("length".into()),
+            connect: None,
+            failure: None,
+            input_tokens: 10,
+            output_tokens: output,
+            token_source: TokenSource::Usage,
+        }
+    }
+
+    #[test]
+    fn latencies_by_definition() {
+        let record = record(0, 5, &[(105, 1), (125, 1), (165, 1)]);
+        let closed = RequestMetrics::of(&record, Pacing::Closed { users: 1, ramp_up: 0 });
+        assert_eq!(closed.ttft, Some(100));
+        assert_eq!(closed.ttst, Some(20));
+        assert_eq!(closed.tpot, Some(30));
+        assert_eq!(closed.e2e_latency, Some(160));
+        assert_eq!(closed.max_stall, Some(40));
+        let open = RequestMetrics::of(&record, Pacing::Open { max_in_flight: None });
+        assert_eq!((open.ttft, open.service_ttft), (Some(105), Some(100)));
+        assert_eq!((open.e2e_latency, open.service_e2e_latency), (Some(165), Some(160)));
+    }
+
+    #[test]
+    fn one_token_has_no_pace() {
+        let record = record(0, 0, &[(50, 1)]);
+        let metrics = RequestMetrics::of(&record, Pacing::Batch { size: 1 });
+        assert_eq!((metrics.tpot, metrics.ttst, metrics.max_stall), (None, None, None));
+        assert!(inter_token(&record).is_empty());
+    }
+
+    #[test]
+    fn tokens_of_a_chunk_share_its_gap_and_shared_stamps_are_one_chunk() {
+        assert_eq!(inter_token(&record(0, 0, &[(100, 2), (160, 3), (200, 1)])), [20, 20, 20, 40]);
+        assert_eq!(inter_token(&record(0, 0, &[(100, 1), (160, 1), (160, 1), (200, 1)])), [30, 30, 40]);
+        assert_eq!(inter_token(&record(0, 0, &[(100, 1), (100, 1), (130, 1)])), [30]);
+    }
+
+    #[test]
+    fn an_answer_in_one_piece_shows_only_its_latency() {
+        let mut record = record(0, 0, &[(90, 8)]);
+        record.streamed = false;
+        let metrics = RequestMetrics::of(&record, Pacing::Closed { users: 1, ramp_up: 0 });
+        assert_eq!((metrics.ttft, metrics.tpot, metrics.e2e_latency), (None, None, Some(90)));
+    }
+
+    #[test]
+    fn reasoning_is_a_token_but_no_output() {
+        let mut record = record(0, 0, &[(10, 1), (20, 1), (30, 1)]);
+        record.chunks[0].reasoning = true;
+        let metrics = RequestMetrics::of(&record, Pacing::Closed { users: 1, ramp_up: 0 });
+        assert_eq!((metrics.ttft, metrics.ttfo), (Some(10), Some(20)));
+    }
+}

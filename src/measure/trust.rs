@@ -1,0 +1,183 @@
+//! When a trial is not a measurement: every reason with its figure and what to do.
+
+use std::fmt;
+
+use crate::measure::{Trial, TrialSummary, Value};
+use crate::metric::{Metric, MetricId, Statistic};
+use crate::units::{Nanos, millis};
+
+/// Why a trial is not a measurement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// What was found, with its figure.
+    pub reason: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\nhint: {}", self.reason, self.hint)
+    }
+}
+
+/// Everything that keeps `trial` from being a measurement; empty for a good one.
+///
+/// `baseline_output` is the median answer length of the baseline, in tokens.
+pub fn check(trial: &Trial, summary: &TrialSummary, baseline_output: Option<f64>) -> Vec<Invalid> {
+    [
+        nothing_sent(trial),
+        every_request_failed(trial, summary),
+        rate_limited(trial, summary),
+        not_streamed(trial, summary),
+        late(&send_lags(trial), summary, "the client sent requests late", LATE_HINT),
+        late(&trial.client.wake_lags, summary, "the client woke up late", BUSY_HINT),
+        busy(trial),
+        unsent(trial),
+        too_many_in_flight(trial),
+        length_drift(summary, baseline_output),
+        cached(trial, summary),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+const BUSY_HINT: &str = "free a core for the client, or stop whatever else runs on this machine";
+const LATE_HINT: &str = "lower the load, or run the client on a machine with more free cores";
+
+fn known(summary: &TrialSummary, metric: Metric, statistic: Option<Statistic>) -> Option<f64> {
+    match summary.value(MetricId { metric, statistic }) {
+        Value::Known(value) => Some(value),
+        _ => None,
+    }
+}
+
+fn median(summary: &TrialSummary, metric: Metric) -> Option<f64> {
+    known(summary, metric, Some(Statistic::Quantile(0.5)))
+}
+
+fn nothing_sent(trial: &Trial) -> Option<Invalid> {
+    trial.records.is_empty().then(|| Invalid {
+        reason: "no request was sent".into(),
+        hint: "check `load.requests` and `load.duration` of the scenario".into(),
+    })
+}
+
+fn every_request_failed(trial: &Trial, summary: &TrialSummary) -> Option<Invalid> {
+    let first = trial.records.iter().find_map(|r| r.failure.as_ref())?;
+    (summary.errors == summary.n).then(|| Invalid {
+        reason: format!(
+            "all {} requests failed; the first with `{}`: {}",
+            summary.n,
+            first.class.name(),
+            first.message
+        ),
+        hint: "run `cargo tokpace check` to see which step fails".into(),
+    })
+}
+
+fn rate_limited(trial: &Trial, summary: &TrialSummary) -> Option<Invalid> {
+    let limited = trial.records.iter().filter(|r| r.status == Some(429)).count() as u64;
+    (limited > 0 && limited < summary.n).then(|| Invalid {
+        reason: format!("the server refused {limited} of {} requests with status 429 (too many requests)", summary.n),
+        hint: "raise the server's rate limit for this key, or lower the load: a limiter was measured, not the model"
+            .into(),
+    })
+}
+
+fn not_streamed(trial: &Trial, summary: &TrialSummary) -> Option<Invalid> {
+    if !trial.stream {
+        return None;
+    }
+    let hint = "check that the server streams (`stream: true`) and that no proxy in between buffers".to_owned();
+    let good = || trial.records.iter().filter(|r| r.failure.is_none());
+    let bodies = good().filter(|r| !r.streamed).count();
+    if bodies > 0 {
+        return Some(Invalid {
+            reason: format!("{bodies} of {} answers came as one JSON body although streams were asked for", summary.n),
+            hint,
+        });
+    }
+    let mut shares: Vec<f64> = good()
+        .filter(|r| r.output_tokens >= 8)
+        .filter_map(|r| {
+            let (first, last) = (r.chunks.first()?.at, r.chunks.last()?.at);
+            Some(first.saturating_sub(r.sent) as f64 / last.saturating_sub(r.sent).max(1) as f64)
+        })
+        .collect();
+    shares.sort_by(f64::total_cmp);
+    let share = *shares.get(shares.len() / 2)?;
+    (share > 0.95).then(|| Invalid {
+        reason: format!(
+            "nothing streamed: the first token came after {:.0} % of the answer's time (median)",
+            share * 100.0
+        ),
+        hint,
+    })
+}
+
+fn send_lags(trial: &Trial) -> Vec<Nanos> {
+    trial.records.iter().map(|r| r.sent.saturating_sub(r.scheduled)).collect()
+}
+
+/// p50 above 1 % of the median TTFT but at least 1 ms, or p95 above 5 % of it but at least 5 ms.
+fn late(lags: &[Nanos], summary: &TrialSummary, what: &str, hint: &str) -> Option<Invalid> {
+    let mut sorted = lags.to_vec();
+    sorted.sort_unstable();
+    let at = |q: f64| sorted.get(((sorted.len() as f64 * q) as usize).min(sorted.len().saturating_sub(1)));
+    let (p50, p95) = (millis(*at(0.5)?), millis(*at(0.95)?));
+    // Without streaming the latency as a whole is what the lag would distort.
+    let scale = median(summary, Metric::Ttft).or_else(|| median(summary, Metric::E2eLatency))?;
+    let limits = ((0.01 * scale).max(1.0), (0.05 * scale).max(5.0));
+    (p50 > limits.0 || p95 > limits.1).then(|| Invalid {
+        reason: format!(
+            "{what}: by {p50:.2} ms at the median (at most {:.2}), {p95:.2} ms at p95 (at most {:.2})",
+            limits.0, limits.1
+        ),
+        hint: hint.into(),
+    })
+}
+
+fn busy(trial: &Trial) -> Option<Invalid> {
+    let share = trial.client.cpu_share.filter(|share| *share > 0.9)?;
+    Some(Invalid {
+        reason: format!("a load worker used {:.0} % of its core (at most 90 %)", share * 100.0),
+        hint: "build with `--release` (or `[profile.dev.package.\"*\"] opt-level = 3`), or lower the load".into(),
+    })
+}
+
+fn unsent(trial: &Trial) -> Option<Invalid> {
+    let open = matches!(trial.pacing, crate::plan::Pacing::Open { .. });
+    (open && trial.client.unsent > 0).then(|| Invalid {
+        reason: format!("{} scheduled requests could not be sent", trial.client.unsent),
+        hint: LATE_HINT.into(),
+    })
+}
+
+fn too_many_in_flight(trial: &Trial) -> Option<Invalid> {
+    let (peak, most) = (trial.client.peak_in_flight, trial.client.max_in_flight?);
+    (peak > most).then(|| Invalid {
+        reason: format!("{peak} requests were in flight at once (`load.max_in_flight` is {most})"),
+        hint: "the server does not keep up with this rate: lower `load.rate`, or raise `load.max_in_flight`".into(),
+    })
+}
+
+fn length_drift(summary: &TrialSummary, baseline: Option<f64>) -> Option<Invalid> {
+    let (now, then) = (median(summary, Metric::OutputTokens)?, baseline.filter(|b| *b > 0.0)?);
+    ((now / then - 1.0).abs() > 0.05).then(|| Invalid {
+        reason: format!("answers have {now:.0} tokens at the median, those of the baseline {then:.0}"),
+        hint: "fix the length with `request.extra = { ignore_eos = true }`, or accept a new baseline".into(),
+    })
+}
+
+fn cached(trial: &Trial, summary: &TrialSummary) -> Option<Invalid> {
+    let ratio = known(summary, Metric::PrefixHitRatio, None).filter(|r| !trial.shares_prefix && *r > 0.05)?;
+    Some(Invalid {
+        reason: format!(
+            "{:.1} % of the prompt tokens came from the prefix cache although the scenario shares no prefix",
+            ratio * 100.0
+        ),
+        hint: "remove `salt = false`, or use a `prefix` or a longer dataset; this measured the cache".into(),
+    })
+}
