@@ -15,7 +15,7 @@ pub const SPIN: Duration = Duration::from_micros(200);
 pub fn wait_until(deadline: Instant) {
     let left = deadline.saturating_duration_since(Instant::now());
     if left > SPIN {
-        thread::sleep(left - SPIN);
+        thread::sleep(left.saturating_sub(SPIN));
     }
     while Instant::now() < deadline {
         spin();

@@ -148,6 +148,8 @@ impl Engine {
         if !self.wait(end) {
             return;
         }
+        // Before the first token is handed over: the thread that it wakes may push this one off its core.
+        self.shared.note_delivery(end, Instant::now());
         for emission in step.emissions {
             // A reader that is gone has sent a cancellation, which is read after this step.
             if emission.last {
@@ -158,7 +160,6 @@ impl Engine {
                 let _ = to.send(emission);
             }
         }
-        self.shared.note_delivery(end, Instant::now());
         self.shared.set_stats(self.model.stats());
     }
 

@@ -24,7 +24,7 @@ use super::model::{Model, SimRequest};
 use super::server::{ServerOptions, Shared};
 use super::stream::{Answer, Events, Words};
 use crate::profile::{Embedded, FaultKind};
-use crate::tokens::Tokenizer;
+use crate::tokens::{Tokenizer, corpus};
 use crate::units::Nanos;
 
 /// Largest request body.
@@ -50,6 +50,9 @@ impl App {
         commands: Sender<Command>,
         shared: Arc<Shared>,
     ) -> Self {
+        // Both are made on first use, which must not be the first request's.
+        let tokenizer = Tokenizer::bundled();
+        tokenizer.count(corpus::words().first().copied().unwrap_or_default());
         Self {
             config,
             seed: options.seed,
@@ -57,7 +60,7 @@ impl App {
             epoch,
             commands,
             shared,
-            tokenizer: Tokenizer::bundled(),
+            tokenizer,
             next_id: AtomicU64::new(0),
         }
     }

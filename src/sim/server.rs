@@ -147,7 +147,7 @@ impl Server {
         format!("http://{}/v1", self.addr)
     }
 
-    /// How late the tokens have left so far, a value a step.
+    /// How late the tokens so far were handed to the HTTP thread, a value a step.
     pub fn lateness(&self) -> Lateness {
         lock(&self.shared.lateness).clone()
     }
