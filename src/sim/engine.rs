@@ -148,8 +148,10 @@ impl Engine {
         if !self.wait(end) {
             return;
         }
-        // Before the first token is handed over: the thread that it wakes may push this one off its core.
+        // Both before the first token is handed over: whoever has an answer finds it counted, and the thread that is
+        // woken may push this one off its core.
         self.shared.note_delivery(end, Instant::now());
+        self.shared.set_stats(self.model.stats());
         for emission in step.emissions {
             // A reader that is gone has sent a cancellation, which is read after this step.
             if emission.last {
@@ -160,7 +162,6 @@ impl Engine {
                 let _ = to.send(emission);
             }
         }
-        self.shared.set_stats(self.model.stats());
     }
 
     /// Waits until `end`; false if the server stops before.

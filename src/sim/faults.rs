@@ -24,6 +24,11 @@ pub(super) fn half(asked: u32) -> u32 {
     (asked / 2).max(1)
 }
 
+/// Why an answer ends.
+pub(super) fn finish_reason(fault: Option<FaultKind>) -> &'static str {
+    if fault == Some(FaultKind::Short) { "stop" } else { "length" }
+}
+
 /// The server's message for faults that have one.
 pub(super) fn message(fault: FaultKind) -> &'static str {
     match fault {

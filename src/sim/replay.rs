@@ -58,6 +58,7 @@ struct Trial<'a, F> {
 struct Flight {
     lane: usize,
     fault: Option<FaultKind>,
+    prompt_tokens: u32,
     record: RequestRecord,
 }
 
@@ -144,7 +145,8 @@ impl Replayer {
             self.requests += 1;
             let fault = faults::drawn(&self.config, self.seed, id);
             let tokens = prompt_ids(planned, trial.salt, trial.ids);
-            let mut record = sent(planned, since, tokens.len() as u32);
+            let prompt_tokens = tokens.len() as u32;
+            let mut record = sent(planned, since);
             let status = match fault {
                 Some(FaultKind::Error) => Err((500, faults::message(FaultKind::Error).to_owned())),
                 Some(FaultKind::RateLimit) => Err((429, faults::message(FaultKind::RateLimit).to_owned())),
@@ -158,15 +160,14 @@ impl Replayer {
             match status {
                 Ok(()) => {
                     trial.progress[lane].1 += 1;
-                    trial.flights.insert(id, Flight { lane, fault, record });
+                    trial.flights.insert(id, Flight { lane, fault, prompt_tokens, record });
                 }
                 Err((status, message)) => {
                     record.status = Some(status);
                     record.streamed = false;
                     record.first_event = None;
-                    record.output_tokens = 0;
                     record.token_source = TokenSource::Tokenizer;
-                    record.failure = Some(Failure { class: FailureClass::HttpStatus, message });
+                    record.failure = Some(Failure::new(FailureClass::HttpStatus, message));
                     trial.records.push(record);
                 }
             }
@@ -182,28 +183,33 @@ impl<F> Trial<'_, F> {
     fn token(&mut self, emission: &Emission, end: Nanos) {
         let Some(flight) = self.flights.get_mut(&emission.id) else { return };
         let at = end - self.origin;
-        match flight.fault {
-            Some(FaultKind::Empty | FaultKind::NoStream) => {}
-            _ => flight.record.chunks.push(Chunk { at, tokens: 1, reasoning: false }),
+        let seen = match flight.fault {
+            Some(FaultKind::Empty | FaultKind::NoStream) => false,
+            // Nothing is read behind the event that is not JSON.
+            Some(FaultKind::Garbage) => emission.index < faults::half(flight.record.max_tokens),
+            _ => true,
+        };
+        if seen {
+            flight.record.chunks.push(Chunk { at, tokens: 1, reasoning: false });
         }
         if !emission.last {
             return;
         }
-        if let Some(Flight { lane, fault, mut record }) = self.flights.remove(&emission.id) {
-            finish(&mut record, fault, at, emission);
-            self.records.push(record);
-            let (group, left) = &mut self.progress[lane];
+        if let Some(mut flight) = self.flights.remove(&emission.id) {
+            finish(&mut flight, at, emission);
+            let (group, left) = &mut self.progress[flight.lane];
             *left -= 1;
             if *left == 0 {
-                self.agenda.insert((end, lane, *group + 1));
+                self.agenda.insert((end, flight.lane, *group + 1));
             }
+            self.records.push(flight.record);
         }
     }
 }
 
 /// The record of a request at the moment it is sent. The server answers at once with its head and an event
 /// without text.
-fn sent(planned: &PlannedRequest, at: Nanos, input_tokens: u32) -> RequestRecord {
+fn sent(planned: &PlannedRequest, at: Nanos) -> RequestRecord {
     RequestRecord {
         index: planned.index,
         user: planned.user,
@@ -218,7 +224,7 @@ fn sent(planned: &PlannedRequest, at: Nanos, input_tokens: u32) -> RequestRecord
         status: Some(200),
         streamed: true,
         coalesced: 0,
-        input_tokens,
+        input_tokens: planned.prompt.input_tokens,
         output_tokens: 0,
         token_source: TokenSource::Usage,
         usage: None,
@@ -228,49 +234,42 @@ fn sent(planned: &PlannedRequest, at: Nanos, input_tokens: u32) -> RequestRecord
     }
 }
 
-/// Completes the record of an answer, the last token of which was emitted at `at`.
-fn finish(record: &mut RequestRecord, fault: Option<FaultKind>, at: Nanos, last: &Emission) {
+/// Completes the record of an answer, the last token of which was emitted at `at`, as it is read from the wire.
+fn finish(flight: &mut Flight, at: Nanos, last: &Emission) {
+    let Flight { fault, prompt_tokens, record, .. } = flight;
+    let fault = *fault;
     record.closed = at;
     record.output_tokens = record.chunks.len() as u32;
-    let mut usage = true;
-    let mut reason = Some("length");
     let failure = match fault {
         Some(FaultKind::ErrorEvent) => Some(FailureClass::ErrorEvent),
         Some(FaultKind::Truncate) => Some(FailureClass::Truncated),
         Some(FaultKind::Stall) => Some(FailureClass::NoProgress),
         Some(FaultKind::Empty) => Some(FailureClass::Empty),
         Some(FaultKind::Garbage) => Some(FailureClass::Parse),
-        Some(FaultKind::NoUsage) => {
-            usage = false;
-            None
-        }
-        Some(FaultKind::Short) => {
-            reason = Some("stop");
-            None
-        }
-        Some(FaultKind::NoStream) => {
-            record.streamed = false;
-            record.headers = Some(at);
-            record.first_event = None;
-            record.output_tokens = last.index + 1;
-            record.chunks.push(Chunk { at, tokens: last.index + 1, reasoning: false });
-            None
-        }
-        Some(FaultKind::Error | FaultKind::RateLimit) | None => None,
+        _ => None,
     };
-    if let Some(class) = failure {
-        // The end of the stream with its counts is not seen, or is not worth believing.
-        usage = false;
-        reason = None;
-        let message = fault.map(faults::message).unwrap_or_default().to_owned();
-        record.failure = Some(Failure { class, message });
+    if let (Some(class), Some(fault)) = (failure, fault) {
+        record.failure = Some(Failure::new(class, faults::message(fault)));
     }
-    record.finish_reason = reason.map(str::to_owned);
-    if usage {
-        let cached = Some(last.cached_tokens);
-        record.usage =
-            Some(Usage { input: record.input_tokens, output: record.output_tokens, cached, reasoning: None });
-    } else {
+    if fault == Some(FaultKind::NoStream) {
+        record.streamed = false;
+        record.headers = Some(at);
+        record.first_event = None;
+        record.output_tokens = last.index + 1;
+        record.chunks.push(Chunk { at, tokens: last.index + 1, reasoning: false });
+    }
+    // An empty answer fails but has its proper end; other failures keep it from being seen.
+    let complete = failure.is_none() || fault == Some(FaultKind::Empty);
+    if complete {
+        record.finish_reason = Some(faults::finish_reason(fault).to_owned());
+    }
+    // Without the server's count the plan's stays.
+    if complete && fault != Some(FaultKind::NoUsage) {
+        record.input_tokens = *prompt_tokens;
+        let (input, output) = (record.input_tokens, record.output_tokens);
+        record.usage = Some(Usage { input, output, cached: Some(last.cached_tokens), reasoning: None });
+    }
+    if record.usage.is_none_or(|usage| usage.output == 0) {
         record.token_source = TokenSource::Tokenizer;
     }
 }

@@ -188,3 +188,5 @@ impl Drop for Server {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod twin;

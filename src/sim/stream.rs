@@ -61,10 +61,6 @@ impl Words {
 }
 
 impl Answer {
-    fn finish_reason(&self) -> &'static str {
-        if self.fault == Some(FaultKind::Short) { "stop" } else { "length" }
-    }
-
     fn usage(&self, tokens: u32, cached: u32) -> serde_json::Value {
         json!({
             "prompt_tokens": self.prompt_tokens,
@@ -90,7 +86,7 @@ impl Answer {
                 "index": 0,
                 "message": { "role": "assistant", "content": content },
                 "logprobs": null,
-                "finish_reason": self.finish_reason(),
+                "finish_reason": faults::finish_reason(self.fault),
             }],
         });
         if self.fault != Some(FaultKind::NoUsage) {
@@ -183,7 +179,7 @@ impl Events {
             let error = json!({ "error": { "message": message, "type": "internal_server_error", "code": 500 } });
             self.ready.push_back(format!("data: {error}\n\n").into());
         } else {
-            let reason = json!(self.answer.finish_reason()).to_string();
+            let reason = json!(faults::finish_reason(self.answer.fault)).to_string();
             self.chunk("", |_, _| {}, "}", &reason);
             if self.answer.include_usage && self.answer.fault != Some(FaultKind::NoUsage) {
                 let tokens = if self.answer.fault == Some(FaultKind::Empty) { 0 } else { last.index + 1 };

@@ -58,7 +58,7 @@ fn json_body(answer: &str) -> serde_json::Value {
 }
 
 /// The chunks of a chunked body: the server's frames. The second value says whether it ended properly.
-fn frames(answer: &str) -> (Vec<String>, bool) {
+pub(super) fn frames(answer: &str) -> (Vec<String>, bool) {
     let mut rest = answer.split_once("\r\n\r\n").unwrap().1;
     let mut frames = Vec::new();
     while let Some((size, tail)) = rest.split_once("\r\n") {
@@ -239,7 +239,7 @@ fn send(server: &Server, body: &str) -> TcpStream {
     stream
 }
 
-fn eventually(what: impl Fn() -> bool) {
+pub(super) fn eventually(what: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !what() {
         assert!(Instant::now() < deadline, "did not happen");
@@ -253,7 +253,7 @@ fn a_stall_keeps_the_stream_open_and_the_batch_free() {
     let server = start(Embedded { fault, ..config() });
     let mut stream = send(&server, &ask(4, true));
     eventually(|| server.counters().model.finished == 1);
-    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     let mut answer = Vec::new();
     let error = stream.read_to_end(&mut answer).unwrap_err();
     assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut));
