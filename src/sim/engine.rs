@@ -134,6 +134,7 @@ impl Engine {
             Command::Cancel(id) => {
                 self.outlets.remove(&id);
                 if self.model.cancel(id) {
+                    self.shared.set_stats(self.model.stats());
                     self.shared.cancelled.fetch_add(1, Ordering::Relaxed);
                 }
             }
