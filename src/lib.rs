@@ -3,6 +3,7 @@
 pub mod baseline;
 pub mod cli;
 pub mod engine;
+pub mod gate;
 pub mod measure;
 pub mod metric;
 pub mod names;

@@ -1,0 +1,128 @@
+//! From an estimate to tail probabilities, to a decision, to the figures that are printed.
+
+use crate::stats::student::{critical, tails};
+
+use super::check::{Check, Kind};
+use super::verdict::{CheckVerdict, Verdict};
+
+/// An estimated difference of costs with its uncertainty.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Estimate {
+    pub(super) m: f64,
+    pub(super) se: f64,
+    pub(super) df: f64,
+}
+
+/// The error rates that a look may spend.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Levels {
+    pub(super) regressed: f64,
+    pub(super) pass: f64,
+}
+
+/// The tail probabilities that decide.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Tests {
+    pub(super) p0: f64,
+    pub(super) p_t: f64,
+    pub(super) p_u: f64,
+    pub(super) q0: f64,
+    pub(super) q_t: f64,
+}
+
+impl Tests {
+    pub(super) fn new(estimate: Estimate, threshold: f64) -> Self {
+        let Estimate { m, se, df } = estimate;
+        let (at_zero, at_limit) = (tails(m / se, df), tails((m - threshold) / se, df));
+        Self {
+            p0: at_zero.upper,
+            p_t: at_limit.upper,
+            p_u: at_limit.lower,
+            q0: at_zero.lower,
+            q_t: tails((m + threshold) / se, df).lower,
+        }
+    }
+
+    /// The p-value that the correction for many checks runs over: of "not slower", or of "meets its goal" where the
+    /// candidate must be faster, since there being as slow as the reference is already a failure.
+    pub(super) fn slower(&self, check: &Check<'_>) -> f64 {
+        if check.is_goal() { self.p_t } else { self.p0 }
+    }
+
+    /// The decision, given what the corrections for many checks said about slower and faster.
+    pub(super) fn decide(&self, check: &Check<'_>, slower: bool, faster: bool, levels: Levels) -> Option<Verdict> {
+        if slower && self.p_t <= levels.regressed {
+            Some(Verdict::Regressed)
+        } else if self.p_u > levels.pass {
+            None
+        } else if faster && self.q_t <= levels.regressed && !check.is_goal() {
+            // Reaching a goal is no improvement on it.
+            Some(Verdict::Improved)
+        } else {
+            Some(Verdict::Pass)
+        }
+    }
+}
+
+/// The smallest slowdown found with 90 % at this standard error: a part for ratios, points for shares.
+fn detectable(check: &Check<'_>, estimate: Estimate, level: f64) -> f64 {
+    let reach = (critical(level, estimate.df) + critical(0.10, estimate.df)) * estimate.se;
+    match check.kind {
+        Kind::Ratio => (1.0 + check.input.tolerance) * reach.exp() - 1.0,
+        Kind::ErrorRate | Kind::Difference => check.threshold + reach,
+    }
+}
+
+/// The smallest tolerance within which an unchanged build passes with 90 % at this standard error.
+fn certifiable(check: &Check<'_>, estimate: Estimate, level: f64) -> f64 {
+    let reach = (critical(level, estimate.df) + critical(0.10, estimate.df)) * estimate.se;
+    if check.kind == Kind::Ratio { reach.exp_m1() } else { reach }
+}
+
+/// Writes the figures of an estimate into an answer.
+pub(super) fn describe(
+    answer: &mut CheckVerdict,
+    check: &Check<'_>,
+    estimate: Estimate,
+    tests: &Tests,
+    levels: Levels,
+) {
+    let Estimate { m, se, df } = estimate;
+    let half = critical(0.05, df) * se;
+    let outward = |cost: f64| if check.kind == Kind::Ratio { cost.exp() } else { cost };
+    if check.kind == Kind::Ratio {
+        answer.ratio = finite(m.exp());
+    } else {
+        answer.difference = finite(m);
+    }
+    let ci = [outward(m - half), outward(m + half)];
+    answer.ci = ci.iter().all(|end| end.is_finite()).then_some(ci);
+    (answer.m, answer.se, answer.df) = (finite(m), finite(se), finite(df));
+    (answer.p0, answer.p_t, answer.p_u) = (finite(tests.p0), finite(tests.p_t), finite(tests.p_u));
+    (answer.q0, answer.q_t) = (finite(tests.q0), finite(tests.q_t));
+    answer.detectable = finite(detectable(check, estimate, levels.regressed));
+    answer.certifiable = finite(certifiable(check, estimate, levels.pass));
+}
+
+/// Why an assessed check is undecided.
+pub(super) fn undecided(check: &Check<'_>, answer: &CheckVerdict) -> String {
+    let shown = |end: f64| percent(if check.kind == Kind::Ratio { end - 1.0 } else { end });
+    let interval =
+        answer.ci.map_or_else(String::new, |[low, high]| format!(": {} to {} (90 %)", shown(low), shown(high)));
+    let noise = answer
+        .certifiable
+        .map_or_else(String::new, |tolerance| format!("; so much noise can certify {} at best", percent(tolerance)));
+    format!("neither clearly within the tolerance of {} nor beyond it{interval}{noise}", percent(check.input.tolerance))
+}
+
+/// JSON knows no infinities; a figure that is none is left out.
+pub(super) fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+/// `0.0312` as `3.1 %`.
+pub(super) fn percent(share: f64) -> String {
+    let rounded = (share * 1000.0).round() / 10.0;
+    // Negative zero would read as a slowdown that is none.
+    format!("{} %", if rounded == 0.0 { 0.0 } else { rounded })
+}

@@ -1,0 +1,313 @@
+//! Two live sides: sequential looks at interleaved pairs, with Holm's procedure over the whole suite at each.
+
+use crate::stats::multiple::holm;
+
+use super::check::{Check, Kind};
+use super::errors::{Counts, ErrorRates};
+use super::evidence::{Levels, Tests, describe, finite, undecided};
+use super::judge::{JudgeError, missing, pair_place};
+use super::looks::{FEWEST, Look, looks};
+use super::pairing::{Pairing, difference, weigh};
+use super::protocol::{CaseInput, Order, Pair, Suite};
+use super::verdict::{CaseVerdict, CheckVerdict, SuiteVerdict, Verdict, of_checks};
+
+/// How p-values are corrected for the number of checks.
+#[derive(Clone, Copy)]
+struct Family {
+    /// Hypotheses that share the level.
+    size: u64,
+    /// No process sees all of them, so that only Bonferroni is possible.
+    alone: bool,
+}
+
+/// One look of the sequence, with the rates that it may spend.
+#[derive(Clone, Copy)]
+struct Now {
+    /// From 1.
+    index: u32,
+    pairs: usize,
+    levels: Levels,
+    /// Cases that share the error rates' level.
+    cases: u64,
+}
+
+/// What one look found.
+#[derive(Clone)]
+enum Finding {
+    Rates(ErrorRates),
+    Pairs(Pairing, Option<Tests>),
+    SatOut(String),
+}
+
+struct CheckState<'a> {
+    check: Check<'a>,
+    differences: Vec<Option<f64>>,
+    verdict: Option<Verdict>,
+    unresolved: Option<String>,
+    /// Rejected by the correction for many checks, once and for all: slower, and faster.
+    slower: bool,
+    faster: bool,
+    finding: Option<(Now, Finding)>,
+    /// Tested at the look under way.
+    examined: bool,
+}
+
+struct CaseState<'a> {
+    input: &'a CaseInput,
+    pairs: &'a [Pair],
+    orders: Vec<Order>,
+    checks: Vec<CheckState<'a>>,
+    used: u32,
+    stopped: bool,
+}
+
+pub(super) fn judge(suite: &Suite) -> Result<SuiteVerdict, JudgeError> {
+    let looks = looks(suite.k_max);
+    let mut cases =
+        suite.cases.iter().map(|case| CaseState::new(case, &looks)).collect::<Result<Vec<_>, JudgeError>>()?;
+    let own = cases
+        .iter()
+        .flat_map(|case| &case.checks)
+        .filter(|state| state.check.in_family() && state.unresolved.is_none())
+        .count() as u64;
+    let family = Family { size: suite.family.unwrap_or(own), alone: suite.alone };
+    let (mut slower, mut faster) = (0, 0);
+    for (look, index) in looks.iter().zip(1..) {
+        let now = Now {
+            index,
+            pairs: look.pairs as usize,
+            levels: Levels { regressed: suite.alpha * look.regressed, pass: suite.alpha * look.pass },
+            cases: suite.family_cases.unwrap_or(suite.cases.len() as u64),
+        };
+        for case in &mut cases {
+            case.examine(now);
+        }
+        // Both corrections run over everything that was open at the start of the look, before anything is decided.
+        let mut tested: Vec<&mut CheckState<'_>> =
+            cases.iter_mut().flat_map(|case| &mut case.checks).filter(|state| state.examined).collect();
+        correct(&mut tested, now.levels.regressed, family, &mut slower, CheckState::slower);
+        correct(&mut tested, now.levels.regressed, family, &mut faster, CheckState::faster);
+        for case in &mut cases {
+            case.decide(now.pairs);
+        }
+    }
+    let cases: Vec<CaseVerdict> = cases.into_iter().map(|case| case.answer(&looks)).collect();
+    Ok(SuiteVerdict { verdict: Verdict::of_all(cases.iter().map(|case| case.verdict)), cases })
+}
+
+/// Runs Holm over one p-value of the tested checks; `of` gives it, and the mark to set once it is rejected.
+/// Advisory checks, which must not use up the family's level, and checks measured alone have Bonferroni.
+fn correct<'a>(
+    tested: &mut [&mut CheckState<'a>],
+    level: f64,
+    family: Family,
+    rejected: &mut u64,
+    of: impl for<'s> Fn(&'s mut CheckState<'a>) -> Option<(f64, &'s mut bool)>,
+) {
+    let mut p = Vec::with_capacity(tested.len());
+    let mut marks = Vec::with_capacity(tested.len());
+    for state in tested {
+        let single = family.alone || !state.check.gates();
+        let Some((value, mark)) = of(state) else { continue };
+        if *mark {
+            continue;
+        }
+        if single {
+            *mark = value <= level / family.size.max(1) as f64;
+        } else {
+            p.push(value);
+            marks.push(mark);
+        }
+    }
+    for index in holm(&p, level, family.size, *rejected) {
+        *marks[index] = true;
+        *rejected += 1;
+    }
+}
+
+impl<'a> CaseState<'a> {
+    fn new(input: &'a CaseInput, looks: &[Look]) -> Result<Self, JudgeError> {
+        let pairs = input.pairs.as_deref().ok_or_else(|| missing(&input.case, "pairs"))?;
+        let at_first = looks.first().map_or(pairs.len(), |look| pairs.len().min(look.pairs as usize));
+        let checks = input
+            .checks
+            .iter()
+            .map(|check| {
+                let check = Check::new(&input.case, check)?;
+                let unresolved = check.unresolved(sizes(&pairs[..at_first]));
+                let mut differences = Vec::new();
+                if check.kind != Kind::ErrorRate && check.input.unresolved.is_none() {
+                    for (at, pair) in pairs.iter().enumerate() {
+                        let a = check.cost(&input.case, &pair.a, || pair_place(at, 'a'))?;
+                        let b = check.cost(&input.case, &pair.b, || pair_place(at, 'b'))?;
+                        differences.push(difference(a, b));
+                    }
+                }
+                let verdict = unresolved.as_ref().map(|_| Verdict::Unresolved);
+                Ok(CheckState {
+                    check,
+                    differences,
+                    verdict,
+                    unresolved,
+                    slower: false,
+                    faster: false,
+                    finding: None,
+                    examined: false,
+                })
+            })
+            .collect::<Result<_, JudgeError>>()?;
+        let orders = pairs.iter().map(|pair| pair.order).collect();
+        Ok(Self { input, pairs, orders, checks, used: 0, stopped: false })
+    }
+
+    fn takes(&self, pairs: usize) -> bool {
+        !self.stopped && self.pairs.len() >= pairs
+    }
+
+    /// Looks at the open checks without deciding anything.
+    fn examine(&mut self, now: Now) {
+        for state in &mut self.checks {
+            state.examined = false;
+        }
+        if !self.takes(now.pairs) {
+            return;
+        }
+        self.used = now.pairs as u32;
+        let pairs = &self.pairs[..now.pairs];
+        let a = Counts::of(pairs.iter().map(|pair| &pair.a));
+        let b = Counts::of(pairs.iter().map(|pair| &pair.b));
+        let unfit = a.unfit_reference();
+        for state in self.checks.iter_mut().filter(|state| state.verdict.is_none()) {
+            if let Some(reason) = state.check.unresolved(sizes(pairs)) {
+                state.unresolved = Some(reason);
+                state.verdict = Some(Verdict::Unresolved);
+                continue;
+            }
+            let finding = match (&state.check.kind, &unfit) {
+                (Kind::ErrorRate, _) => {
+                    Finding::Rates(ErrorRates::compare(a, b, state.check.threshold, now.levels, now.cases))
+                }
+                (_, Some(reason)) => Finding::SatOut(reason.clone()),
+                (_, None) => {
+                    let pairing = weigh(&state.differences[..now.pairs], &self.orders[..now.pairs]);
+                    let tests = match pairing {
+                        Pairing::Mean { estimate, .. } => Some(Tests::new(estimate, state.check.threshold)),
+                        Pairing::Signs { .. } | Pairing::TooFew { .. } => None,
+                    };
+                    Finding::Pairs(pairing, tests)
+                }
+            };
+            state.examined = true;
+            state.finding = Some((now, finding));
+        }
+    }
+
+    /// Decides what the look allows, and whether the case needs no more pairs.
+    fn decide(&mut self, pairs: usize) {
+        if !self.takes(pairs) {
+            return;
+        }
+        for state in self.checks.iter_mut().filter(|state| state.examined) {
+            state.verdict = state.decision();
+        }
+        let mut gating = self.checks.iter().filter(|state| state.check.gates());
+        self.stopped = gating.clone().any(|state| state.verdict == Some(Verdict::Regressed))
+            || gating.all(|state| state.verdict.is_some());
+    }
+
+    fn answer(self, looks: &[Look]) -> CaseVerdict {
+        let next_look = looks.iter().map(|look| look.pairs).find(|pairs| *pairs > self.used).filter(|_| !self.stopped);
+        let measured = self.pairs.len();
+        let checks: Vec<_> = self
+            .checks
+            .into_iter()
+            .map(|state| {
+                state.answer(|| match looks.first() {
+                    Some(look) => format!("{measured} pairs measured; the first look needs {}", look.pairs),
+                    None => format!("nothing is decided when fewer than {FEWEST} pairs are allowed"),
+                })
+            })
+            .collect();
+        CaseVerdict {
+            case: self.input.case.clone(),
+            verdict: of_checks(&checks),
+            pairs_used: self.used,
+            checks,
+            next_look,
+        }
+    }
+}
+
+impl CheckState<'_> {
+    fn slower(&mut self) -> Option<(f64, &mut bool)> {
+        let p = match &self.finding {
+            Some((_, Finding::Pairs(_, Some(tests)))) => tests.slower(&self.check),
+            Some((_, Finding::Pairs(Pairing::Signs { p, .. }, _))) => *p,
+            _ => return None,
+        };
+        Some((p, &mut self.slower))
+    }
+
+    fn faster(&mut self) -> Option<(f64, &mut bool)> {
+        match &self.finding {
+            Some((_, Finding::Pairs(_, Some(tests)))) => Some((tests.q0, &mut self.faster)),
+            _ => None,
+        }
+    }
+
+    fn decision(&self) -> Option<Verdict> {
+        match self.finding.as_ref()? {
+            (_, Finding::Rates(rates)) => rates.verdict,
+            (now, Finding::Pairs(_, Some(tests))) => tests.decide(&self.check, self.slower, self.faster, now.levels),
+            // Signs tell that something hangs, not that nothing does: no pass.
+            (now, Finding::Pairs(Pairing::Signs { p, .. }, _)) => {
+                (self.slower && *p <= now.levels.regressed).then_some(Verdict::Regressed)
+            }
+            (_, Finding::Pairs(..) | Finding::SatOut(_)) => None,
+        }
+    }
+
+    /// `unseen` says why no look was taken at all.
+    fn answer(self, unseen: impl FnOnce() -> String) -> CheckVerdict {
+        let open = self.verdict.is_none();
+        let mut answer = CheckVerdict::new(&self.check.input.metric, self.verdict.unwrap_or(Verdict::Inconclusive));
+        answer.advisory = self.check.input.advisory;
+        answer.suspect = open && self.slower;
+        let Some((now, finding)) = &self.finding else {
+            answer.reason = self.unresolved.or_else(|| Some(unseen()));
+            return answer;
+        };
+        answer.look = Some(now.index);
+        let reason = match finding {
+            Finding::Rates(rates) => {
+                rates.describe(&mut answer);
+                return answer;
+            }
+            Finding::SatOut(why) => why.clone(),
+            Finding::Pairs(pairing, tests) => match *pairing {
+                Pairing::Mean { estimate, sd, slot, trimmed, censored } => {
+                    if let Some(tests) = tests {
+                        describe(&mut answer, &self.check, estimate, tests, now.levels);
+                    }
+                    answer.pair_sd = finite(sd);
+                    (answer.slot, answer.trimmed, answer.censored) = (slot, trimmed, censored);
+                    undecided(&self.check, &answer)
+                }
+                Pairing::Signs { p, censored } => {
+                    (answer.p0, answer.p_t, answer.censored) = (Some(p), Some(p), censored);
+                    format!("{censored} of {} pairs have no finite value on some side", now.pairs)
+                }
+                Pairing::TooFew { usable, censored } => {
+                    answer.censored = censored;
+                    format!("only {usable} of {} pairs have a finite value on either side", now.pairs)
+                }
+            },
+        };
+        answer.reason = self.unresolved.or_else(|| open.then_some(reason));
+        answer
+    }
+}
+
+fn sizes(pairs: &[Pair]) -> impl Iterator<Item = u64> + '_ {
+    pairs.iter().flat_map(|pair| [pair.a.n, pair.b.n])
+}
