@@ -1,5 +1,7 @@
 //! From an estimate to tail probabilities, to a decision, to the figures that are printed.
 
+use std::collections::HashMap;
+
 use crate::stats::student::{critical, tails};
 
 use super::check::{Check, Kind};
@@ -64,19 +66,15 @@ impl Tests {
     }
 }
 
-/// The smallest slowdown found with 90 % at this standard error: a part for ratios, points for shares.
-fn detectable(check: &Check<'_>, estimate: Estimate, level: f64) -> f64 {
-    let reach = (critical(level, estimate.df) + critical(0.10, estimate.df)) * estimate.se;
-    match check.kind {
-        Kind::Ratio => (1.0 + check.input.tolerance) * reach.exp() - 1.0,
-        Kind::ErrorRate | Kind::Difference => check.threshold + reach,
-    }
-}
+/// Critical values of Student's t that were needed before: inverting the tail is the dearest step of a verdict, and
+/// the checks of a suite share few degrees of freedom and levels.
+#[derive(Debug, Default)]
+pub(super) struct Criticals(HashMap<[u64; 2], f64>);
 
-/// The smallest tolerance within which an unchanged build passes with 90 % at this standard error.
-fn certifiable(check: &Check<'_>, estimate: Estimate, level: f64) -> f64 {
-    let reach = (critical(level, estimate.df) + critical(0.10, estimate.df)) * estimate.se;
-    if check.kind == Kind::Ratio { reach.exp_m1() } else { reach }
+impl Criticals {
+    fn at(&mut self, level: f64, df: f64) -> f64 {
+        *self.0.entry([level.to_bits(), df.to_bits()]).or_insert_with(|| critical(level, df))
+    }
 }
 
 /// Writes the figures of an estimate into an answer.
@@ -86,11 +84,16 @@ pub(super) fn describe(
     estimate: Estimate,
     tests: &Tests,
     levels: Levels,
+    criticals: &mut Criticals,
 ) {
     let Estimate { m, se, df } = estimate;
-    let half = critical(0.05, df) * se;
-    let outward = |cost: f64| if check.kind == Kind::Ratio { cost.exp() } else { cost };
-    if check.kind == Kind::Ratio {
+    let half = criticals.at(0.05, df) * se;
+    let power = criticals.at(0.10, df);
+    let reach = |level: f64| (level + power) * se;
+    let (found, certified) = (reach(criticals.at(levels.regressed, df)), reach(criticals.at(levels.pass, df)));
+    let ratio = check.kind == Kind::Ratio;
+    let outward = |cost: f64| if ratio { cost.exp() } else { cost };
+    if ratio {
         answer.ratio = finite(m.exp());
     } else {
         answer.difference = finite(m);
@@ -100,8 +103,8 @@ pub(super) fn describe(
     (answer.m, answer.se, answer.df) = (finite(m), finite(se), finite(df));
     (answer.p0, answer.p_t, answer.p_u) = (finite(tests.p0), finite(tests.p_t), finite(tests.p_u));
     (answer.q0, answer.q_t) = (finite(tests.q0), finite(tests.q_t));
-    answer.detectable = finite(detectable(check, estimate, levels.regressed));
-    answer.certifiable = finite(certifiable(check, estimate, levels.pass));
+    answer.detectable = finite(outward(check.threshold + found) - if ratio { 1.0 } else { 0.0 });
+    answer.certifiable = finite(if ratio { certified.exp_m1() } else { certified });
 }
 
 /// Why an assessed check is undecided.

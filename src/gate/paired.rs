@@ -4,7 +4,7 @@ use crate::stats::multiple::holm;
 
 use super::check::{Check, Kind};
 use super::errors::{Counts, ErrorRates};
-use super::evidence::{Levels, Tests, describe, finite, undecided};
+use super::evidence::{Criticals, Levels, Tests, describe, finite, undecided};
 use super::judge::{JudgeError, missing, pair_place};
 use super::looks::{FEWEST, Look, looks};
 use super::pairing::{Pairing, difference, weigh};
@@ -91,7 +91,8 @@ pub(super) fn judge(suite: &Suite) -> Result<SuiteVerdict, JudgeError> {
             case.decide(now.pairs);
         }
     }
-    let cases: Vec<CaseVerdict> = cases.into_iter().map(|case| case.answer(&looks)).collect();
+    let mut criticals = Criticals::default();
+    let cases: Vec<CaseVerdict> = cases.into_iter().map(|case| case.answer(&looks, &mut criticals)).collect();
     Ok(SuiteVerdict { verdict: Verdict::of_all(cases.iter().map(|case| case.verdict)), cases })
 }
 
@@ -215,14 +216,14 @@ impl<'a> CaseState<'a> {
             || gating.all(|state| state.verdict.is_some());
     }
 
-    fn answer(self, looks: &[Look]) -> CaseVerdict {
+    fn answer(self, looks: &[Look], criticals: &mut Criticals) -> CaseVerdict {
         let next_look = looks.iter().map(|look| look.pairs).find(|pairs| *pairs > self.used).filter(|_| !self.stopped);
         let measured = self.pairs.len();
         let checks: Vec<_> = self
             .checks
             .into_iter()
             .map(|state| {
-                state.answer(|| match looks.first() {
+                state.answer(criticals, || match looks.first() {
                     Some(look) => format!("{measured} pairs measured; the first look needs {}", look.pairs),
                     None => format!("nothing is decided when fewer than {FEWEST} pairs are allowed"),
                 })
@@ -268,7 +269,7 @@ impl CheckState<'_> {
     }
 
     /// `unseen` says why no look was taken at all.
-    fn answer(self, unseen: impl FnOnce() -> String) -> CheckVerdict {
+    fn answer(self, criticals: &mut Criticals, unseen: impl FnOnce() -> String) -> CheckVerdict {
         let open = self.verdict.is_none();
         let mut answer = CheckVerdict::new(&self.check.input.metric, self.verdict.unwrap_or(Verdict::Inconclusive));
         answer.advisory = self.check.input.advisory;
@@ -287,7 +288,7 @@ impl CheckState<'_> {
             Finding::Pairs(pairing, tests) => match *pairing {
                 Pairing::Mean { estimate, sd, slot, trimmed, censored } => {
                     if let Some(tests) = tests {
-                        describe(&mut answer, &self.check, estimate, tests, now.levels);
+                        describe(&mut answer, &self.check, estimate, tests, now.levels, criticals);
                     }
                     answer.pair_sd = finite(sd);
                     (answer.slot, answer.trimmed, answer.censored) = (slot, trimmed, censored);

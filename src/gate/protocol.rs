@@ -203,21 +203,17 @@ impl<'de> Visitor<'de> for TrialVisitor {
         let (mut n, mut errors, mut values) = (None, None, BTreeMap::new());
         while let Some(key) = map.next_key::<String>()? {
             let named = |error: M::Error| de::Error::custom(format!("`{key}`: {error}"));
-            let again = match key.as_str() {
-                "n" => n.replace(map.next_value::<u64>().map_err(named)?).is_some(),
-                "errors" => errors.replace(map.next_value::<u64>().map_err(named)?).is_some(),
+            let again = |again: bool| {
+                if again { Err(de::Error::custom(format!("duplicate key `{key}` in a trial"))) } else { Ok(()) }
+            };
+            match key.as_str() {
+                "n" => again(n.replace(map.next_value::<u64>().map_err(named)?).is_some())?,
+                "errors" => again(errors.replace(map.next_value::<u64>().map_err(named)?).is_some())?,
                 _ => {
                     let value = map.next_value::<Option<f64>>().map_err(named)?;
-                    if values.contains_key(&key) {
-                        true
-                    } else {
-                        values.insert(key.clone(), value);
-                        false
-                    }
+                    again(values.contains_key(&key))?;
+                    values.insert(key, value);
                 }
-            };
-            if again {
-                return Err(de::Error::custom(format!("duplicate key `{key}` in a trial")));
             }
         }
         Ok(TrialValues {

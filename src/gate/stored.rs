@@ -5,7 +5,7 @@ use crate::stats::variance::{mean, satterthwaite, squared_deviations, variance};
 
 use super::check::{Check, Kind};
 use super::errors::{Counts, ErrorRates};
-use super::evidence::{Estimate, Levels, Tests, describe, undecided};
+use super::evidence::{Criticals, Estimate, Levels, Tests, describe, undecided};
 use super::judge::{JudgeError, job_place, missing};
 use super::looks::FEWEST;
 use super::protocol::{CaseInput, Job, Suite, TrialValues};
@@ -50,7 +50,11 @@ pub(super) fn judge(suite: &Suite) -> Result<SuiteVerdict, JudgeError> {
         .count() as u64;
     let family = suite.family.unwrap_or(own);
     let error_cases = suite.family_cases.unwrap_or(suite.cases.len() as u64);
-    let cases = cases.iter().map(|case| case.judge(suite.alpha, family, error_cases)).collect::<Result<Vec<_>, _>>()?;
+    let mut criticals = Criticals::default();
+    let cases = cases
+        .iter()
+        .map(|case| case.judge(suite.alpha, family, error_cases, &mut criticals))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(SuiteVerdict { verdict: Verdict::of_all(cases.iter().map(|case| case.verdict)), cases })
 }
 
@@ -80,10 +84,10 @@ pub fn needs_more_trials(case: &CaseInput) -> Result<bool, JudgeError> {
 
 impl<'a> Case<'a> {
     fn new(input: &'a CaseInput) -> Result<Self, JudgeError> {
-        if !(input.job_noise >= 0.0 && input.job_noise.is_finite()) {
+        if !(0.0..=1.0).contains(&input.job_noise) {
             return Err(JudgeError::new(
                 format!("case `{}`: `job_noise` is {}", input.case, input.job_noise),
-                "give a share of at least 0, such as 0.03 for 3 %",
+                "give a share from 0 to 1, such as 0.03 for 3 %",
             ));
         }
         let jobs = input.jobs.as_deref().ok_or_else(|| missing(&input.case, "jobs"))?;
@@ -112,7 +116,13 @@ impl<'a> Case<'a> {
         Ok(Costs { jobs: jobs.collect::<Result<_, _>>()?, candidate: costs(self.candidate, None)? })
     }
 
-    fn judge(&self, alpha: f64, family: u64, error_cases: u64) -> Result<CaseVerdict, JudgeError> {
+    fn judge(
+        &self,
+        alpha: f64,
+        family: u64,
+        error_cases: u64,
+        criticals: &mut Criticals,
+    ) -> Result<CaseVerdict, JudgeError> {
         let levels = Levels { regressed: alpha, pass: alpha };
         let rates = (Counts::of(self.jobs.iter().flat_map(|job| &job.trials)), Counts::of(self.candidate));
         let checks = self
@@ -127,7 +137,7 @@ impl<'a> Case<'a> {
                         answer.reason = Some(reason.clone());
                     }
                     (None, Kind::ErrorRate) => self.error_rate(&mut answer, check, rates, levels, error_cases),
-                    (None, _) => self.compare(&mut answer, check, rates.0, levels, family)?,
+                    (None, _) => self.compare(&mut answer, check, rates.0, levels, family, criticals)?,
                 }
                 Ok(answer)
             })
@@ -181,6 +191,7 @@ impl<'a> Case<'a> {
         reference: Counts,
         levels: Levels,
         family: u64,
+        criticals: &mut Criticals,
     ) -> Result<(), JudgeError> {
         let costs = self.costs(check)?;
         let too_little = self.too_little();
@@ -198,7 +209,7 @@ impl<'a> Case<'a> {
         }
         let Weighed { estimate, noise, .. } = costs.weigh(self.input.job_noise);
         let tests = Tests::new(estimate, check.threshold);
-        describe(answer, check, estimate, &tests, levels);
+        describe(answer, check, estimate, &tests, levels, criticals);
         answer.job_noise = Some(noise);
         if let Some(reason) = too_little.map(|(_, reason)| reason).or_else(|| reference.unfit_reference()) {
             answer.reason = Some(reason);

@@ -65,7 +65,8 @@ pub fn critical(p: f64, df: f64) -> f64 {
             break;
         }
         x *= step.clamp(-20.0, 20.0).exp();
-        if step.abs() < 1e-13 {
+        // The error of what remains is quadratic in the step.
+        if step.abs() < 1e-8 {
             break;
         }
     }

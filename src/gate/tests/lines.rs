@@ -68,8 +68,8 @@ fn what_is_wrong_is_named() {
         (case(r#","job_noise":-1,"pairs":[]"#).replace("paired", "stored"), "`pairs` belongs to the mode `paired`"),
         (case(r#","jobs":[]"#).replace("paired", "stored"), "case `c`: missing `candidate`"),
         (
-            case(r#","job_noise":-1,"jobs":[],"candidate":{"trials":[]}"#).replace("paired", "stored"),
-            "case `c`: `job_noise` is -1; ",
+            case(r#","job_noise":3,"jobs":[],"candidate":{"trials":[]}"#).replace("paired", "stored"),
+            "case `c`: `job_noise` is 3; give a share",
         ),
         (
             case(r#","jobs":[{"trials":[]}],"candidate":{"trials":[]}"#).replace("paired", "stored"),
