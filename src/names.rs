@@ -1,30 +1,66 @@
-//! Names that become files: which ones are safe as they are, and how any other is written.
+//! Names that become parts of paths: scenarios, profiles, variants, and the file names of cases.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 
-/// Whether a scenario, profile or variant may have this name: `[A-Za-z0-9._-]`, at least one, no leading dot.
-///
-/// Such a name is one path component on every system, and never `.` or `..`.
-pub fn is_safe(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('.') && name.bytes().all(is_plain)
+/// A name that cannot be a part of a path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct NameError {
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub hint: String,
 }
 
-/// The file name (without extension) of a case: bytes outside `[A-Za-z0-9._-]`, and a leading dot, are %-encoded.
+/// Whether `name` is made of ASCII letters, digits, `.`, `_` and `-`, is not empty and has no leading dot.
+pub fn is_safe(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(is_safe_byte)
+}
+
+/// Refuses a name that is not [`is_safe`]. `kind` says what is named: `scenario`, `profile`, `variant`.
+pub fn check(kind: &str, name: &str) -> Result<(), NameError> {
+    if is_safe(name) {
+        return Ok(());
+    }
+    Err(NameError {
+        message: format!("`{}` cannot be the name of a {kind}", name.escape_debug()),
+        hint: "use ASCII letters, digits, `.`, `_` and `-`, with no dot in front".into(),
+    })
+}
+
+/// The file name of a case, without extension: every byte that is not safe becomes `%` and two hexadecimal digits.
 ///
-/// Two cases never share a name, since `%` is encoded as well; `batch::batch=4` is `batch%3A%3Abatch%3D4`.
+/// Different names have different file names; see [`case_name`].
 pub fn file_name(case: &str) -> String {
-    let mut name = String::with_capacity(case.len());
-    for (at, byte) in case.bytes().enumerate() {
-        if is_plain(byte) && !(at == 0 && byte == b'.') {
-            name.push(char::from(byte));
+    let mut out = String::with_capacity(case.len());
+    for (index, byte) in case.bytes().enumerate() {
+        if is_safe_byte(byte) && !(index == 0 && byte == b'.') {
+            out.push(char::from(byte));
         } else {
-            let _ = write!(name, "%{byte:02X}");
+            let _ = write!(out, "%{byte:02X}");
         }
     }
-    name
+    out
 }
 
-fn is_plain(byte: u8) -> bool {
+/// The case whose [`file_name`] this is; `None` if it is nobody's.
+pub fn case_name(file_name: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(file_name.len());
+    let mut rest = file_name.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(if byte == b'%' {
+            let mut digit = || char::from(rest.next()?).to_digit(16);
+            (digit()? * 16 + digit()?) as u8
+        } else {
+            byte
+        });
+    }
+    let name = String::from_utf8(bytes).ok()?;
+    // Lower-case digits or encoded letters would give one case two files.
+    (self::file_name(&name) == file_name).then_some(name)
+}
+
+fn is_safe_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
 }
 
@@ -35,33 +71,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cases_become_one_path_component() {
-        for (case, name) in [
-            ("chatbot", "chatbot"),
-            ("batch::batch=4", "batch%3A%3Abatch%3D4"),
-            ("../../etc/passwd", "%2E.%2F..%2Fetc%2Fpasswd"),
-            ("..", "%2E."),
-            ("100%", "100%25"),
-            ("größe", "gr%C3%B6%C3%9Fe"),
-            ("a b", "a%20b"),
-        ] {
-            assert_eq!(file_name(case), name);
+    fn safe_names() {
+        for name in ["chatbot", "a.b-c_d", "9"] {
+            assert_eq!(check("scenario", name), Ok(()));
+        }
+        for name in ["", ".hidden", "..", "a/b", "a b", "ä", "a%b", "a\n"] {
+            assert!(check("profile", name).unwrap_err().message.ends_with("cannot be the name of a profile"));
         }
     }
 
     #[test]
-    fn unsafe_names() {
-        for name in ["", ".", "..", ".hidden", "a/b", "a\\b", "a b", "ü", "a\0", "a%"] {
-            assert!(!is_safe(name), "{name:?}");
-        }
-        assert!(is_safe("prefix-caching_2.0"));
+    fn file_names_of_cases() {
+        assert_eq!(file_name("chatbot"), "chatbot");
+        assert_eq!(file_name("batch::batch=4"), "batch%3A%3Abatch%3D4");
+        assert_eq!(file_name("../é"), "%2E.%2F%C3%A9");
+        assert_eq!(case_name("a%2fb"), None);
+        assert_eq!(case_name("a%2"), None);
+        assert_eq!(case_name("%41"), None);
+        assert_eq!(case_name("%FF"), None);
     }
 
     proptest! {
         #[test]
-        fn different_cases_have_different_names(a: String, b: String) {
-            prop_assert_eq!(a == b, file_name(&a) == file_name(&b));
-            prop_assert!(a.is_empty() || is_safe(&file_name(&a).replace('%', "_")));
+        fn file_names_are_safe_and_reversible(case in ".{1,40}") {
+            let file = file_name(&case);
+            prop_assert!(is_safe(&file.replace('%', "x")));
+            prop_assert_eq!(case_name(&file), Some(case));
+        }
+
+        #[test]
+        fn no_file_name_panics(file in "[%0-9A-Fa-f.é]{0,20}") {
+            if let Some(case) = case_name(&file) {
+                prop_assert_eq!(file_name(&case), file);
+            }
         }
     }
 }
