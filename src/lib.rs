@@ -3,6 +3,7 @@
 pub mod baseline;
 pub mod cli;
 pub mod engine;
+pub mod environment;
 pub mod gate;
 pub mod measure;
 pub mod metric;
@@ -11,6 +12,7 @@ pub mod pacer;
 pub mod plan;
 pub mod profile;
 pub mod record;
+pub mod redact;
 pub mod scenario;
 pub mod sim;
 pub mod stats;
