@@ -17,5 +17,6 @@ pub mod scenario;
 pub mod sim;
 pub mod stats;
 pub mod tokens;
+pub mod toml_file;
 pub mod units;
 pub mod wire;
