@@ -1,10 +1,26 @@
 //! From a scenario file to cases: parse, validate, expand. Pure: text in, cases or problems out.
 
+mod checks;
+mod defaults;
+mod expand;
+mod file;
 mod limit;
+mod load;
 mod model;
+mod pacing;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod unsupported;
+mod validate;
+mod workload;
 
 pub use limit::{Bound, Limit, LimitError, Reference};
+pub use load::{check, load};
 pub use model::{
     Arrival, Case, Check, Compare, Conversation, Dataset, DatasetFormat, Gate, Length, Load, LoadKind, OnInconclusive,
     OnMissing, Prefix, Protocol, RequestOptions, Slo, SystemPrompt, Trials, Workload,
 };
+pub use schema::schema;
+
+pub use crate::toml_file::{Problem, Problems, Severity, SourceFile};

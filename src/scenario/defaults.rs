@@ -1,0 +1,125 @@
+//! What holds where a scenario says nothing.
+
+use super::{Check, Limit};
+use crate::metric::MetricId;
+use crate::units::Time;
+
+/// Seed of the plan.
+pub(super) const SEED: u64 = 42;
+/// Length of answers to a dataset's prompts that name none.
+pub(super) const DATASET_OUTPUT_TOKENS: u32 = 128;
+/// Ramp-up time of each user.
+pub(super) const RAMP_UP_PER_USER: Time = Time::from_millis(100);
+/// Most warm-up requests, which are one a user.
+pub(super) const WARMUP: u32 = 5;
+/// Longest time of a request.
+pub(super) const TIMEOUT: Time = Time::from_secs(60);
+/// Longest time without a byte.
+pub(super) const NO_PROGRESS: Time = Time::from_secs(20);
+/// Fewest trials: the fewest that the gate can judge.
+pub(super) const MIN_TRIALS: u32 = 6;
+/// Trials with `--quick`.
+pub(super) const QUICK_TRIALS: u32 = 2;
+/// The slowdown that an inconclusive verdict must have been able to see.
+pub(super) const BLIND_ABOVE: f64 = 0.25;
+
+/// What kind of case a default check is for.
+#[derive(Clone, Copy, PartialEq)]
+enum When {
+    Always,
+    Streamed,
+    WithSlo,
+}
+
+const CHECKS: [(&str, &str, When); 9] = [
+    ("ttft.p50", "<= baseline + 5%", When::Streamed),
+    ("tpot.p50", "<= baseline + 3%", When::Streamed),
+    ("output_throughput", ">= baseline - 3%", When::Always),
+    ("error_rate", "<= baseline + 0.5pp", When::Always),
+    ("e2e_latency.p50", "<= baseline + 5%", When::Always),
+    ("ttft.p95", "<= baseline + 10%", When::Streamed),
+    ("tpot.p95", "<= baseline + 5%", When::Streamed),
+    ("itl.p99", "<= baseline + 10%", When::Streamed),
+    ("goodput_ratio", ">= baseline - 1pp", When::WithSlo),
+];
+
+/// How many of [`CHECKS`] gate; the rest is advisory.
+const GATING: usize = 4;
+
+/// The checks of a scenario that sets no limit.
+pub(super) fn checks(stream: bool, slo: bool) -> Vec<Check> {
+    let wanted = |when: When| match when {
+        When::Always => true,
+        When::Streamed => stream,
+        When::WithSlo => slo,
+    };
+    let checks = CHECKS.iter().enumerate().filter(|(_, (_, _, when))| wanted(*when));
+    checks
+        .map(|(index, (metric, limit, _))| {
+            // Without a stream the latency is the only time there is, so it has to gate.
+            check(metric, limit, index >= GATING && (stream || *metric != "e2e_latency.p50"))
+        })
+        .collect()
+}
+
+/// The check of the error rate, which every case has.
+pub(super) fn error_rate() -> Check {
+    let (metric, limit, _) = CHECKS[3];
+    check(metric, limit, false)
+}
+
+fn check(metric: &str, limit: &str, advisory: bool) -> Check {
+    let metric: MetricId = metric.parse().expect("the names of the default checks are metrics");
+    let limit = Limit::parse(limit, metric).expect("the limits of the default checks parse");
+    Check { metric, limit, advisory, line: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Reference;
+
+    fn listed(stream: bool, slo: bool) -> Vec<String> {
+        let checks = checks(stream, slo).into_iter();
+        checks
+            .map(|check| {
+                let Reference::Baseline(tolerance) = check.limit.reference else { panic!("{check:?}") };
+                let mark = if check.advisory { "advisory" } else { "gates" };
+                format!("{} {tolerance} {mark}", check.metric)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn of_a_streamed_case() {
+        let with_slo = listed(true, true);
+        assert_eq!(
+            with_slo,
+            [
+                "ttft.p50 0.05 gates",
+                "tpot.p50 0.03 gates",
+                "output_throughput 0.03 gates",
+                "error_rate 0.005 gates",
+                "e2e_latency.p50 0.05 advisory",
+                "ttft.p95 0.1 advisory",
+                "tpot.p95 0.05 advisory",
+                "itl.p99 0.1 advisory",
+                "goodput_ratio 0.01 advisory",
+            ]
+        );
+        assert_eq!(listed(true, false), with_slo[..8]);
+    }
+
+    #[test]
+    fn of_a_case_without_a_stream() {
+        assert_eq!(
+            listed(false, false),
+            ["output_throughput 0.03 gates", "error_rate 0.005 gates", "e2e_latency.p50 0.05 gates"]
+        );
+    }
+
+    #[test]
+    fn the_error_rate_is_the_error_rate() {
+        assert_eq!(error_rate().metric.to_string(), "error_rate");
+    }
+}

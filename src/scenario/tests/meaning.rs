@@ -1,0 +1,222 @@
+//! What files mean.
+
+use super::super::*;
+use super::{GOOD, said};
+use crate::metric::Metric;
+use crate::units::Time;
+
+fn one(text: &str) -> Case {
+    let cases = load("chatbot", "scenarios/chatbot.toml", text).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(cases.len(), 1);
+    cases.into_iter().next().unwrap()
+}
+
+fn listed(case: &Case) -> Vec<String> {
+    let checks = case.gate.checks.iter();
+    checks
+        .map(|check| {
+            let advisory = if check.advisory { " advisory" } else { "" };
+            format!("{} {:?} line {:?}{advisory}", check.metric, check.limit.reference, check.line)
+        })
+        .collect()
+}
+
+#[test]
+fn the_smallest_file_gets_the_defaults() {
+    let case = one(GOOD);
+    assert_eq!(
+        (case.name.as_str(), case.scenario.as_str(), case.file.as_str()),
+        ("chatbot", "chatbot", "scenarios/chatbot.toml")
+    );
+    assert_eq!(case.workload.input_tokens, Length::Fixed(128));
+    assert_eq!((case.workload.seed, case.workload.salt), (42, true));
+    assert_eq!(case.load.kind, LoadKind::Closed { concurrency: 8, ramp_up: Time::from_millis(800) });
+    assert_eq!((case.load.requests, case.load.duration, case.load.warmup), (Some(100), None, 5));
+    assert_eq!(
+        case.request,
+        RequestOptions {
+            protocol: Protocol::OpenaiChat,
+            stream: true,
+            http2: false,
+            timeout: Time::from_secs(60),
+            no_progress: Time::from_secs(20),
+            extra: std::collections::BTreeMap::new(),
+        }
+    );
+    assert_eq!(case.trials, Trials { min: 6, max: None, quick: 2 });
+    assert_eq!(case.gate.comparisons().count(), 3);
+    assert!((case.gate.blind_above - 0.25).abs() < 1e-12);
+    assert_eq!((case.slo, case.compare), (Slo::default(), None));
+}
+
+#[test]
+fn every_key_has_its_meaning() {
+    let case = one(r#"
+description = "Short prompts"
+[workload]
+input_tokens  = { mean = 128, stddev = 32, min = 64 }
+output_tokens = { lognormal = { median = 90, p95 = 400 } }
+system_prompt = { path = "system.txt" }
+prefix = { groups = 4, prefix_tokens = 32, prime = false }
+seed = 7
+salt = false
+[load]
+rate = 20.0
+arrival = { gamma = 0.5 }
+max_in_flight = 64
+requests = 100
+duration = "30s"
+warmup = 3
+[request]
+protocol = "openai-chat"
+http2 = true
+timeout = "30s"
+no_progress = "5s"
+extra = { ignore_eos = true, min_tokens = 64 }
+[trials]
+min = 8
+max = 12
+quick = 1
+[gate]
+"ttft.p95" = ["<= 300ms", "<= baseline + 10%"]
+"error_rate" = "<= 0.1%"
+"e2e_latency.p99" = { limit = "<= 2s", advisory = true }
+on_inconclusive = "fail"
+on_missing_baseline = "skip"
+blind_above = "10%"
+[slo]
+ttft = "500ms"
+tpot = "50ms"
+"#);
+    assert_eq!(case.description, "Short prompts");
+    assert_eq!(
+        case.workload,
+        Workload {
+            input_tokens: Length::Normal { mean: 128.0, stddev: 32.0, min: 64, max: 320 },
+            output_tokens: Length::Lognormal { median: 90.0, p95: 400.0 },
+            system_prompt: Some(SystemPrompt::Path("system.txt".into())),
+            dataset: None,
+            conversation: None,
+            prefix: Some(Prefix { groups: 4, prefix_tokens: 32, prime: false }),
+            seed: 7,
+            salt: false,
+        }
+    );
+    assert_eq!(
+        case.load,
+        Load {
+            kind: LoadKind::Open { rate: 20.0, arrival: Arrival::Gamma(0.5), max_in_flight: Some(64) },
+            requests: Some(100),
+            duration: Some(Time::from_secs(30)),
+            warmup: 3,
+        }
+    );
+    assert_eq!(case.request.extra["min_tokens"], 64);
+    assert!(case.request.http2);
+    assert_eq!(case.trials, Trials { min: 8, max: Some(12), quick: 1 });
+    assert_eq!(
+        listed(&case),
+        [
+            "ttft.p95 Absolute(300.0) line Some(28)",
+            "ttft.p95 Baseline(0.1) line Some(28)",
+            "error_rate Absolute(0.001) line Some(29)",
+            "e2e_latency.p99 Absolute(2000.0) line Some(30) advisory",
+        ]
+    );
+    assert_eq!(case.gate.on_inconclusive, OnInconclusive::Fail);
+    assert_eq!(case.gate.on_missing_baseline, OnMissing::Skip);
+    let ms = |n: u64| n * 1_000_000;
+    assert_eq!(case.slo.limits, [(Metric::Tpot, ms(50)), (Metric::Ttft, ms(500))]);
+}
+
+#[test]
+fn lengths_and_loads_in_all_forms() {
+    let with = |from: &str, to: &str| one(&GOOD.replace(from, to));
+    let length = |text: &str| with("input_tokens = 128", &format!("input_tokens = {text}")).workload.input_tokens;
+    assert_eq!(length("{ uniform = [64, 256] }"), Length::Uniform(64, 256));
+    assert_eq!(length("[64, 128]"), Length::List(vec![64, 128]));
+    assert_eq!(
+        length("{ mean = 100, stddev = 0, max = 110 }"),
+        Length::Normal { mean: 100.0, stddev: 0.0, min: 1, max: 110 }
+    );
+    let kind = |text: &str| with("concurrency = 8", text).load;
+    assert_eq!(kind("batch = 3").kind, LoadKind::Batch { size: 3 });
+    assert_eq!(kind("batch = 3").warmup, 3);
+    let open = |arrival| LoadKind::Open { rate: 2.0, arrival, max_in_flight: None };
+    assert_eq!(kind("rate = 2").kind, open(Arrival::Constant));
+    assert_eq!(kind("rate = 2\narrival = \"poisson\"").kind, open(Arrival::Poisson));
+    let case = with("input_tokens = 128\noutput_tokens = 64", "dataset = { path = \"a.jsonl\" }");
+    assert_eq!(case.workload.dataset, Some(Dataset { path: "a.jsonl".into(), format: DatasetFormat::Jsonl }));
+    assert_eq!(case.workload.output_tokens, Length::Fixed(128));
+}
+
+#[test]
+fn only_the_limits_of_a_gate_and_the_error_rate_gate() {
+    let case = one(&format!("{GOOD}[gate]\n\"ttft.p50\" = \"<= 1s\"\n"));
+    assert_eq!(listed(&case), ["ttft.p50 Absolute(1000.0) line Some(8)", "error_rate Baseline(0.005) line None"]);
+    let case = one(&format!("{GOOD}[gate]\non_inconclusive = \"fail\"\n"));
+    assert_eq!(case.gate.comparisons().count(), 3, "a policy alone leaves the default checks");
+}
+
+#[test]
+fn without_a_stream_the_latency_gates() {
+    let text = format!("{GOOD}[request]\nstream = false\n");
+    let names: Vec<_> = one(&text).gate.comparisons().map(|check| check.metric.to_string()).collect();
+    assert_eq!(names, ["output_throughput", "e2e_latency.p50"]);
+    assert_eq!(
+        said(&format!("{text}[gate]\n\"tpot.p50\" = \"<= 1s\"\n[slo]\nttft = \"1s\"")),
+        ["`tpot.p50` needs a streamed answer", "`ttft` needs a streamed answer"]
+    );
+}
+
+#[test]
+fn a_matrix_makes_a_case_of_each_combination() {
+    let text = GOOD.replace("concurrency = 8\n", "")
+        + "[matrix]\n\"load.concurrency\" = [1, 4]\n\"workload.output_tokens\" = [64, [8, 16]]\n";
+    let cases = load("chatbot", "scenarios/chatbot.toml", &text).unwrap();
+    let found: Vec<_> = cases.iter().map(|case| (case.name.as_str(), case.load.warmup)).collect();
+    assert_eq!(
+        found,
+        [
+            ("chatbot::concurrency=1,output_tokens=64", 1),
+            ("chatbot::concurrency=1,output_tokens=[8,16]", 1),
+            ("chatbot::concurrency=4,output_tokens=64", 4),
+            ("chatbot::concurrency=4,output_tokens=[8,16]", 4),
+        ]
+    );
+    assert_eq!(cases[1].workload.output_tokens, Length::List(vec![8, 16]));
+    assert!(cases.iter().all(|case| case.scenario == "chatbot"));
+}
+
+#[test]
+fn the_scenarios_of_this_repository() {
+    let mut names = Vec::new();
+    for (name, text) in [
+        ("chatbot", include_str!("../../../scenarios/chatbot.toml")),
+        ("summarization", include_str!("../../../scenarios/summarization.toml")),
+        ("long-generation", include_str!("../../../scenarios/long-generation.toml")),
+        ("batch", include_str!("../../../scenarios/batch.toml")),
+        ("prefix-caching", include_str!("../../../scenarios/prefix-caching.toml")),
+    ] {
+        assert!(text.starts_with("#:schema ../schemas/scenario.schema.json\n"));
+        let (cases, problems) = check(name, &format!("scenarios/{name}.toml"), text);
+        assert!(problems.is_empty(), "{problems}");
+        for case in &cases {
+            assert_eq!(case.gate.comparisons().count(), 3, "{}", case.name);
+            assert!(!case.description.is_empty());
+        }
+        names.extend(cases.into_iter().map(|case| case.name));
+    }
+    assert_eq!(
+        names,
+        [
+            "chatbot",
+            "summarization",
+            "long-generation",
+            "batch::batch=1",
+            "batch::batch=4",
+            "batch::batch=8",
+            "prefix-caching"
+        ]
+    );
+}

@@ -1,0 +1,38 @@
+//! Keys and values that a scenario may hold but that this version cannot run.
+
+use toml::de::DeValue;
+
+use crate::toml_file::{Document, Problem, Problems};
+
+/// A key, or some values of a key.
+struct Unsupported {
+    path: &'static [&'static str],
+    /// The values that are not supported; every value if empty.
+    values: &'static [&'static str],
+}
+
+const UNSUPPORTED: &[Unsupported] = &[
+    Unsupported { path: &["load", "trace"], values: &[] },
+    Unsupported { path: &["workload", "conversation"], values: &[] },
+    Unsupported { path: &["workload", "dataset", "format"], values: &["mooncake"] },
+    Unsupported { path: &["compare"], values: &[] },
+    Unsupported {
+        path: &["request", "protocol"],
+        values: &["openai-completions", "openai-embeddings", "lightllm", "tgi", "ppl"],
+    },
+];
+
+/// Reports what this version cannot run.
+pub(super) fn report(doc: &Document<'_>, problems: &mut Problems) {
+    for Unsupported { path, values } in UNSUPPORTED {
+        let Some(value) = doc.value(path) else { continue };
+        let name = doc.name(path);
+        let what = match value.get_ref() {
+            _ if values.is_empty() => format!("`{name}`"),
+            DeValue::String(text) if values.contains(&text.as_ref()) => format!("`{name} = \"{text}\"`"),
+            _ => continue,
+        };
+        let span = if values.is_empty() { doc.key_span(path) } else { doc.value_span(path) };
+        problems.push(Problem::error(format!("{what} is not supported by this version of tokpace")).at(span));
+    }
+}

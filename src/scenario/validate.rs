@@ -1,0 +1,134 @@
+//! From a decoded scenario to a case: what the types cannot say is checked here and in the modules beside it.
+
+use super::file::{CompareFile, RequestFile, ScenarioFile, TrialsFile};
+use super::{Case, Compare, RequestOptions, Slo, Trials, checks, defaults, pacing, unsupported, workload};
+use crate::metric::Metric;
+use crate::names;
+use crate::toml_file::{Checker, Document, Problem, Problems, did_you_mean};
+
+/// Metrics that a single request has, so that an objective can be set for it.
+const SLO_METRICS: [Metric; 7] = [
+    Metric::Ttft,
+    Metric::Ttfo,
+    Metric::Tpot,
+    Metric::E2eLatency,
+    Metric::MaxStall,
+    Metric::ServiceTtft,
+    Metric::ServiceE2eLatency,
+];
+
+/// What a case is called.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Label<'s> {
+    /// The case's own name.
+    pub(super) case: &'s str,
+    /// The scenario's.
+    pub(super) scenario: &'s str,
+    /// The scenario's file.
+    pub(super) file: &'s str,
+}
+
+/// Decodes and checks one case. Where something is wrong the case holds a stand-in, so that checking goes on;
+/// it is of use only if no error was reported. `None` if nothing could be decoded.
+pub(super) fn case(label: Label<'_>, doc: &mut Document<'_>, problems: &mut Problems) -> Option<Case> {
+    checks::refuse_unquoted(doc, problems);
+    let file: ScenarioFile = doc.decode(&["matrix"], problems)?;
+    unsupported::report(doc, problems);
+    let checker = &mut Checker { doc, problems };
+    let workload = workload::resolve(&file.workload, checker);
+    let load = pacing::resolve(&file.load, checker);
+    let request = request(&file.request, checker);
+    let trials = trials(&file.trials, checker);
+    let slo = slo(&file, request.stream, checker);
+    let compare = file.compare.as_ref().map(|compare| variants(compare, checker));
+    let gate = checks::resolve(&file.gate, &checks::Facts::of(&load, &request, &slo, compare.is_some()), checker);
+    Some(Case {
+        name: label.case.to_owned(),
+        scenario: label.scenario.to_owned(),
+        file: label.file.to_owned(),
+        description: file.description,
+        workload,
+        load,
+        request,
+        trials,
+        gate,
+        slo,
+        compare,
+    })
+}
+
+fn request(file: &RequestFile, checker: &mut Checker<'_, '_>) -> RequestOptions {
+    checker.some_time(&["request", "timeout"], file.timeout);
+    checker.some_time(&["request", "no_progress"], file.no_progress);
+    let timeout = file.timeout.unwrap_or(defaults::TIMEOUT);
+    if let Some(no_progress) = file.no_progress.filter(|time| *time > timeout) {
+        let path = ["request", "no_progress"];
+        let message = format!("`request.no_progress` never applies: a request ends after {timeout}");
+        let problem = Problem::warning(message).at(checker.doc.value_span(&path));
+        checker.problems.push(problem.hint(format!("raise `request.timeout` above {no_progress}, or lower this")));
+    }
+    RequestOptions {
+        protocol: file.protocol.unwrap_or_default(),
+        stream: file.stream.unwrap_or(true),
+        http2: file.http2.unwrap_or(false),
+        timeout,
+        no_progress: file.no_progress.unwrap_or(defaults::NO_PROGRESS.min(timeout)),
+        extra: checker.request_body(&["request", "extra"], &file.extra),
+    }
+}
+
+fn trials(file: &TrialsFile, checker: &mut Checker<'_, '_>) -> Trials {
+    checker.positive(&["trials", "min"], file.min);
+    checker.positive(&["trials", "max"], file.max);
+    checker.positive(&["trials", "quick"], file.quick);
+    let min = file.min.unwrap_or(file.max.map_or(defaults::MIN_TRIALS, |max| max.min(defaults::MIN_TRIALS)));
+    if let Some(max) = file.max.filter(|max| *max < min && *max > 0) {
+        let problem = checker
+            .at(&["trials", "max"], format!("`trials.max` is {max}, less than `trials.min`, which is {min}"))
+            .context(checker.doc.value_span(&["trials", "min"]), "at least so many are run");
+        checker.problems.push(problem);
+    }
+    Trials { min, max: file.max, quick: file.quick.unwrap_or(defaults::QUICK_TRIALS) }
+}
+
+fn slo(file: &ScenarioFile, stream: bool, checker: &mut Checker<'_, '_>) -> Slo {
+    let names = SLO_METRICS.map(Metric::name);
+    let mut limits = Vec::new();
+    for (name, time) in &file.slo {
+        let path = ["slo", name.as_str()];
+        let key = checker.doc.key_span(&path);
+        let Some(metric) = SLO_METRICS.into_iter().find(|metric| metric.name() == name) else {
+            let hint = match name.split_once('.') {
+                Some((metric, _)) if names.contains(&metric) => {
+                    format!("an objective is set for each single request: write `{metric}`")
+                }
+                _ => {
+                    did_you_mean(name, &names).unwrap_or_else(|| format!("a single request has: {}", names.join(", ")))
+                }
+            };
+            let message = format!("`{name}` is not a metric of a single request");
+            checker.problems.push(Problem::error(message).at(key).hint(hint));
+            continue;
+        };
+        if !stream && checks::needs_stream(metric) {
+            checker.problems.push(checks::not_streamed(&format!("`{name}`"), checker.doc).at(key));
+        }
+        checker.some_time(&path, Some(*time));
+        limits.push((metric, time.0));
+    }
+    Slo { limits }
+}
+
+fn variants(file: &CompareFile, checker: &mut Checker<'_, '_>) -> Compare {
+    for (key, name) in [("reference", &file.reference), ("candidate", &file.candidate)] {
+        let path = ["compare", key];
+        if checker.doc.value(&path).is_none() {
+            let message = format!("`compare` needs the key `{key}`");
+            checker.absent(&["compare"], &message, "name two variants: `reference` and `candidate`");
+        } else if let Err(error) = names::check("variant", name) {
+            let problem = checker.at(&path, error.message).hint(error.hint);
+            checker.problems.push(problem);
+        }
+    }
+    Compare { reference: file.reference.clone(), candidate: file.candidate.clone() }
+}
