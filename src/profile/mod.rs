@@ -1,5 +1,13 @@
 //! `tokpace.toml`: the profiles that a project measures. Pure: text in, profiles or problems out.
 
+mod file;
+mod load;
 mod model;
+mod schema;
+mod set;
+#[cfg(test)]
+mod tests;
 
+pub use load::{load, load_with};
 pub use model::{Embedded, Endpoint, Fault, FaultKind, Profile, ProfileKind, Project, Slowdown, TtftCost};
+pub use schema::schema;

@@ -1,0 +1,69 @@
+//! `tokpace.toml` as it is written. The doc comments here are what an editor shows for a key.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::units::Share;
+
+/// What the file holds beside its profiles.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ProjectFile {
+    pub(super) profile: Option<String>,
+}
+
+/// What every kind of profile can hold.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CommonFile {
+    /// Where the server is.
+    pub(super) kind: Option<KindFile>,
+    /// Job-to-job noise (standard deviation) to assume until enough jobs have measured it. Default: 3%, and 0.3%
+    /// for the embedded server.
+    pub(super) job_noise: Option<Share>,
+    /// Facts about the machine, such as `gpu = "H100"`; a baseline holds for equal labels only.
+    pub(super) labels: BTreeMap<String, String>,
+    /// Variants of the server that scenarios can compare.
+    #[schemars(with = "BTreeMap<String, BTreeMap<String, serde_json::Value>>")]
+    pub(super) variants: Option<BTreeMap<String, toml::Table>>,
+}
+
+/// Keys of [`CommonFile`].
+pub(super) const COMMON_KEYS: [&str; 4] = ["kind", "job_noise", "labels", "variants"];
+
+/// Where a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum KindFile {
+    /// The simulated server, in this process.
+    Embedded,
+    /// A server that somebody else runs.
+    Endpoint,
+    /// A server that is started and stopped with the run.
+    Managed,
+}
+
+/// A server that somebody else runs. Texts may hold `${NAME}` and `${NAME:-default}` from the environment or `.env`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct EndpointFile {
+    /// Base URL, with or without `/v1`.
+    pub(super) url: Option<String>,
+    /// Model to ask for. Default: the only one that the server has.
+    pub(super) model: Option<String>,
+    /// Name of the environment variable that holds the API key.
+    pub(super) api_key_env: Option<String>,
+    /// Further request headers; values never appear in any output.
+    pub(super) headers: BTreeMap<String, String>,
+    /// Merged into each request's body, before the scenario's own `extra`.
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub(super) extra: BTreeMap<String, toml::Value>,
+    /// PEM file of a further certificate authority.
+    pub(super) ca_cert: Option<String>,
+    /// Proxy URL; the environment's proxies are never used.
+    pub(super) proxy: Option<String>,
+    /// The model's `tokenizer.json`, relative to this file. Default: the bundled tokenizer.
+    pub(super) tokenizer: Option<String>,
+}
