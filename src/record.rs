@@ -88,6 +88,18 @@ pub enum TokenSource {
     ChunkCount,
 }
 
+impl TokenSource {
+    /// The name used in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ContinuousUsage => "continuous_usage",
+            Self::Usage => "usage",
+            Self::Tokenizer => "tokenizer",
+            Self::ChunkCount => "chunk_count",
+        }
+    }
+}
+
 /// Token counts as the server reports them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {

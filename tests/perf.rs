@@ -1,1 +1,3 @@
-fn main() {}
+//! The product, used on itself: the scenarios of this repository against the embedded server.
+
+tokpace::main!();

@@ -126,13 +126,14 @@ mod tests {
     use proptest::option;
     use proptest::prelude::*;
 
-    use super::super::model::{Epoch, PendingVerdict, TrialRow};
+    use super::super::model::{Epoch, PendingVerdict};
     use super::super::parse::{parse_baseline, parse_pending};
     use super::super::testing::map;
     use super::*;
+    use crate::gate::TrialValues;
 
     fn chatbot() -> Baseline {
-        let trial = |n, errors, ttft, goodput| TrialRow {
+        let trial = |n, errors, ttft, goodput| TrialValues {
             n,
             errors,
             values: BTreeMap::from([("ttft.p50".to_owned(), ttft), ("goodput_ratio".to_owned(), Some(goodput))]),
@@ -274,10 +275,10 @@ mod tests {
             .prop_map(|value| value.map(rounded).filter(|v: &f64| v.is_finite()))
     }
 
-    fn trial() -> impl Strategy<Value = TrialRow> {
+    fn trial() -> impl Strategy<Value = TrialValues> {
         let metric = prop_oneof![Just("ttft.p50".to_owned()), Just("tpot.p50".to_owned()), "[ -~]{3,8}"];
         (0..1_u64 << 53, 0..100_u64, btree_map(metric.prop_filter("taken", |m| m != "errors"), value(), 0..4))
-            .prop_map(|(n, errors, values)| TrialRow { n: n.max(errors), errors, values })
+            .prop_map(|(n, errors, values)| TrialValues { n: n.max(errors), errors, values })
     }
 
     fn job() -> impl Strategy<Value = Job> {

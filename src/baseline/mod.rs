@@ -21,9 +21,7 @@ pub use format::{baseline_text, pending_text};
 pub use layout::schema;
 pub use listing::{Orphan, PendingEntry};
 pub(crate) use model::metrics;
-pub use model::{
-    Baseline, Difference, Epoch, Job, Middle, Pending, PendingVerdict, TrialRow, conditions_differ, drift, middle,
-};
+pub use model::{Baseline, Difference, Epoch, Job, Middle, Pending, PendingVerdict, conditions_differ, drift, middle};
 pub use parse::{FormatError, VERSION, parse_baseline, parse_pending};
 pub use store::{PendingWrite, Store};
 pub use update::{UpdateError, UpdateMode, Write, is_ci, update_mode, write_policy};

@@ -5,18 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::gate::TrialValues;
 use crate::metric::{Better, MetricId, Scale};
-
-/// What one trial measured.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TrialRow {
-    /// Attempted requests, failures included.
-    pub n: u64,
-    /// Requests that failed.
-    pub errors: u64,
-    /// Values by metric name (`ttft.p50` in milliseconds); `None` is a censored value.
-    pub values: BTreeMap<String, Option<f64>>,
-}
 
 /// All trials of a case in one run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,7 +26,7 @@ pub struct Job {
     /// What a change is expected to change (server version, flags): shown, never in the way.
     pub subject: BTreeMap<String, String>,
     /// The trials, in the order in which they ran; at least one.
-    pub trials: Vec<TrialRow>,
+    pub trials: Vec<TrialValues>,
 }
 
 /// The jobs that an earlier epoch ended with, kept so that slow creep stays visible.
@@ -198,7 +188,7 @@ impl Job {
     /// Whether both hold the same measurement, as precisely as files keep it.
     pub(super) fn same_trials(&self, other: &Self) -> bool {
         let as_stored = |value: &Option<f64>| value.filter(|v| v.is_finite()).map(rounded);
-        let same = |a: &TrialRow, b: &TrialRow| {
+        let same = |a: &TrialValues, b: &TrialValues| {
             (a.n, a.errors) == (b.n, b.errors)
                 && a.values.keys().eq(b.values.keys())
                 && a.values.values().map(as_stored).eq(b.values.values().map(as_stored))

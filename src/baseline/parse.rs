@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 
 use super::layout::{BaselineFile, Cell, Columns, EpochEntry, JobEntry, PendingFile};
-use super::model::{Baseline, Epoch, Job, Pending, TrialRow};
+use super::model::{Baseline, Epoch, Job, Pending};
+use crate::gate::TrialValues;
 
 /// The format that this version reads and writes.
 pub const VERSION: u32 = 1;
@@ -150,7 +151,7 @@ impl Lines<'_> {
         })
     }
 
-    fn trials(&self, table: Spanned<Columns>) -> Result<Vec<TrialRow>, FormatError> {
+    fn trials(&self, table: Spanned<Columns>) -> Result<Vec<TrialValues>, FormatError> {
         let at = table.span().start;
         let mut columns = table.into_inner();
         let counts = self.counts("n", at, &mut columns)?;
@@ -167,7 +168,7 @@ impl Lines<'_> {
         if let Some((errors, n)) = errors.iter().zip(&counts).find(|(errors, n)| errors > n) {
             return Err(self.corrupt(at, format!("a trial has {errors} errors in {n} requests")));
         }
-        let row = |(n, errors)| TrialRow { n, errors, values: BTreeMap::new() };
+        let row = |(n, errors)| TrialValues { n, errors, values: BTreeMap::new() };
         let mut trials: Vec<_> = counts.iter().copied().zip(errors).map(row).collect();
         for (name, cells) in columns {
             let at = cells.span().start;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Job, Pending, PendingVerdict, TrialRow};
+use super::{Job, Pending, PendingVerdict};
+use crate::gate::TrialValues;
 
 /// A map of strings.
 pub(crate) fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -12,7 +13,7 @@ pub(crate) fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
 /// A job that was recorded at `recorded`, with these values of `tpot.p50`.
 pub(crate) fn job(recorded: &str, tpot: &[f64]) -> Job {
     let trial =
-        |value: &f64| TrialRow { n: 48, errors: 0, values: BTreeMap::from([("tpot.p50".to_owned(), Some(*value))]) };
+        |value: &f64| TrialValues { n: 48, errors: 0, values: BTreeMap::from([("tpot.p50".to_owned(), Some(*value))]) };
     Job {
         recorded: recorded.into(),
         tokpace: "0.1.0".into(),

@@ -1,5 +1,6 @@
 //! The statistical kernel: a suite of values in, verdicts out; the same for the harness and `cargo tokpace judge`.
 
+mod absolute;
 mod check;
 mod errors;
 mod evidence;
@@ -16,6 +17,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+pub use absolute::{Absolute, absolute};
 pub use judge::{JudgeError, judge};
 pub use lines::{Outcome, judge_lines};
 pub use looks::{FEWEST, Look, looks};

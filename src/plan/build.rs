@@ -316,7 +316,7 @@ mod tests {
     fn sent_tokens(request: &PlannedRequest) -> u32 {
         let tokenizer = Tokenizer::bundled();
         let words = Words::of(&tokenizer).unwrap();
-        let salt = Salt::new(&words, "run", 3, "candidate").cut(request.prompt.salt_tokens);
+        let salt = Salt::new(&words, "run", "case", 3, "candidate").cut(request.prompt.salt_tokens);
         let (system, user) = request.prompt.with_salt(&salt);
         system.map_or(0, |text| tokenizer.count(&text)) + tokenizer.count(&user)
     }
@@ -401,10 +401,11 @@ mod tests {
     #[test]
     fn salts_differ_by_run_trial_and_side_but_not_within_a_trial() {
         let words = Words::of(&Tokenizer::bundled()).unwrap();
-        let salt = |run, trial, side| Salt::new(&words, run, trial, side).cut(SALT_TOKENS);
+        let salt = |run, trial, side| Salt::new(&words, run, "c", trial, side).cut(SALT_TOKENS);
         assert_eq!(salt("r", 1, "a"), salt("r", 1, "a"));
         assert_ne!(salt("r", 1, "a"), salt("r", 2, "a"));
         assert_ne!(salt("r", 1, "a"), salt("r", 1, "b"));
         assert_ne!(salt("r", 1, "a"), salt("s", 1, "a"));
+        assert_ne!(salt("r", 1, "a"), Salt::new(&words, "r", "d", 1, "a").cut(SALT_TOKENS));
     }
 }

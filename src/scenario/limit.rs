@@ -177,6 +177,22 @@ impl fmt::Display for Bound {
     }
 }
 
+impl Limit {
+    /// The limit as a scenario file writes it, with the unit of `metric`.
+    pub fn text(self, metric: MetricId) -> String {
+        let sign = sign(self.bound);
+        match self.reference {
+            Reference::Absolute(value) => match (metric.metric.unit(), metric.metric.scale()) {
+                (_, Scale::Difference) => format!("{} {}", self.bound, Share(value)),
+                ("ms", _) => format!("{} {}", self.bound, Time((value * 1e6).round() as u64)),
+                _ => format!("{} {value}", self.bound),
+            },
+            Reference::Baseline(tolerance) => format!("{} baseline {sign} {}", self.bound, Share(tolerance)),
+            Reference::Variant(factor) => format!("{} {factor} * reference", self.bound),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +224,20 @@ mod tests {
                 }
                 other => panic!("{text}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn limits_print_as_they_are_written() {
+        for (metric, text) in [
+            ("ttft.p95", "<= 300ms"),
+            ("ttft.p95", "<= baseline + 10%"),
+            ("output_throughput", ">= baseline - 3%"),
+            ("output_throughput", ">= 250"),
+            ("error_rate", "<= 0.1%"),
+            ("ttft.p50", "<= 0.7 * reference"),
+        ] {
+            assert_eq!(parse(metric, text).unwrap().text(metric.parse().unwrap()), text);
         }
     }
 

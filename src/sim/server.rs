@@ -152,6 +152,11 @@ impl Server {
         lock(&self.shared.lateness).clone()
     }
 
+    /// Forgets the lateness so far, so that the next reading is of what follows.
+    pub fn clear_lateness(&self) {
+        lock(&self.shared.lateness).clear();
+    }
+
     /// What it has seen so far.
     pub fn counters(&self) -> Counters {
         Counters {

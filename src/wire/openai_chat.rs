@@ -11,8 +11,8 @@ use super::raw::RawRequest;
 use crate::record::RequestRecord;
 use crate::tokens::Tokenizer;
 
-/// Where requests are posted, below the server's root.
-pub const PATH: &str = "/v1/chat/completions";
+/// Where requests go, after a base URL that ends in `/v1`.
+pub const PATH: &str = "/chat/completions";
 
 /// A request's body as JSON.
 ///

@@ -1,0 +1,26 @@
+//! The test harness behind [`main!`](crate::main): scenarios become libtest cases that measure and judge.
+
+mod args;
+mod bench;
+mod case;
+mod discover;
+mod folder;
+mod libtest;
+mod lock;
+mod log;
+mod measure;
+mod paths;
+mod session;
+mod signal;
+mod values;
+mod verdict;
+
+pub use args::RunFlags;
+pub use discover::{DiscoverError, Scenario};
+pub use folder::RunFolder;
+pub use libtest::main;
+pub use lock::MeasureLock;
+pub use measure::MeasureError;
+pub use paths::{Package, Paths};
+pub use session::{Session, SessionError};
+pub use signal::Stop;

@@ -1,0 +1,80 @@
+//! Where a package keeps its scenarios, baselines and results.
+
+use std::path::{Path, PathBuf};
+
+use crate::harness::RunFlags;
+
+/// What only the downstream crate's compiler knows; filled in by `tokpace::main!`.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// `CARGO_MANIFEST_DIR`.
+    pub root: PathBuf,
+    /// Cargo's target directory.
+    pub target: PathBuf,
+    /// Folder of scenario files, relative to the root.
+    pub scenarios: PathBuf,
+    /// Folder of baselines, relative to the root.
+    pub baselines: PathBuf,
+}
+
+impl Package {
+    /// The package at `root`. `scratch` is cargo's scratch folder for tests, which lies in the target folder;
+    /// without it the target folder is `<root>/target`.
+    pub fn new(root: &str, scratch: Option<&str>, scenarios: &str, baselines: &str) -> Self {
+        let target = scratch.and_then(|path| Path::new(path).parent());
+        Self {
+            target: target.map_or_else(|| Path::new(root).join("target"), Path::to_path_buf),
+            root: root.into(),
+            scenarios: scenarios.into(),
+            baselines: baselines.into(),
+        }
+    }
+}
+
+/// The folders of a run.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// The package root: what shown paths are relative to.
+    pub root: PathBuf,
+    /// Scenario files.
+    pub scenarios: PathBuf,
+    /// Baselines, a folder a profile.
+    pub baselines: PathBuf,
+    /// `target/tokpace`: results, locks.
+    pub results: PathBuf,
+}
+
+impl Paths {
+    /// The folders of `package`, with what `flags` say otherwise.
+    pub fn of(package: &Package, flags: &RunFlags) -> Self {
+        // A binary that was built elsewhere (an archive of tests) is told its package's place when it is run.
+        let root = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| package.root.clone(), PathBuf::from);
+        let folder = |flag: Option<&PathBuf>, default: &Path| root.join(flag.map_or(default, PathBuf::as_path));
+        Self {
+            scenarios: folder(flags.scenarios.as_ref(), &package.scenarios),
+            baselines: folder(flags.baselines.as_ref(), &package.baselines),
+            results: package.target.join("tokpace"),
+            root,
+        }
+    }
+
+    /// A path as it is shown: relative to the root where it lies below it.
+    pub fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
+    }
+
+    /// The lock that is held while measuring.
+    pub fn measure_lock(&self) -> PathBuf {
+        self.results.join("measure.lock")
+    }
+
+    /// The lock that is held while baselines are written.
+    pub fn baselines_lock(&self) -> PathBuf {
+        self.results.join("baselines.lock")
+    }
+
+    /// The latest run's folder.
+    pub fn latest(&self) -> PathBuf {
+        self.results.join("latest")
+    }
+}

@@ -1,0 +1,341 @@
+//! A run: what was asked for, what stands ready, what was found.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write as _};
+use std::path::PathBuf;
+
+use crate::baseline::{self, Author, Job, Store, UpdateMode};
+use crate::environment::Environment;
+use crate::gate::Verdict;
+use crate::harness::bench::Bench;
+use crate::harness::discover::{self, DiscoverError, Scenario};
+use crate::harness::measure::MeasureError;
+use crate::harness::{MeasureLock, Package, Paths, RunFlags, RunFolder, Stop, log};
+use crate::names;
+use crate::profile::{self, Profile, ProfileKind};
+use crate::redact::Redactor;
+use crate::report::{self, CaseReport, CaseTrials, RunInfo, RunReport, RunTrials};
+use crate::scenario::Case;
+use crate::target::{Machine, Target};
+
+/// Version of `run.json` and `trials.json`.
+const FORMAT: u32 = 1;
+
+/// Why a run cannot begin: wrong usage, or files that are not what they should be. Every text ends in a hint.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// No scenarios.
+    #[error(transparent)]
+    Discover(#[from] DiscoverError),
+    /// The project file is wrong.
+    #[error("{0}")]
+    Project(String),
+    /// A profile that is not there.
+    #[error("no profile `{name}` in `tokpace.toml`\nhint: known profiles: {known}")]
+    Profile {
+        /// The name asked for.
+        name: String,
+        /// Those that are there.
+        known: String,
+    },
+    /// Anything else, with its hint.
+    #[error("{message}\nhint: {hint}")]
+    Other {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+}
+
+impl SessionError {
+    pub(crate) fn other(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Other { message: message.into(), hint: hint.into() }
+    }
+}
+
+/// Everything that a run needs, and what it has found so far.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) paths: Paths,
+    pub(crate) flags: RunFlags,
+    pub(crate) profile: Profile,
+    pub(crate) environment: Environment,
+    pub(crate) redactor: Redactor,
+    pub(crate) stop: Stop,
+    pub(crate) machine: Machine,
+    pub(crate) store: Store,
+    pub(crate) update: UpdateMode,
+    pub(crate) ci: bool,
+    pub(crate) author: Author,
+    /// Every case of the package: the family of tests, whatever is selected.
+    pub(crate) family: Vec<Case>,
+    scenarios: Vec<Scenario>,
+    pub(crate) info: RunInfo,
+    folder: Option<RunFolder>,
+    pub(crate) bench: Option<Bench>,
+    /// Jobs of `run --record N` so far, by case; `None` if nothing is being recorded.
+    pub(crate) recorded: Option<BTreeMap<String, Vec<Job>>>,
+    /// Which job of a recording this is, from 0.
+    pub(crate) job: u32,
+    /// Verdicts of this process, in the order in which they were found.
+    reports: Vec<CaseReport>,
+    /// Length of a progress line that is on the terminal.
+    progress: usize,
+}
+
+impl Session {
+    /// Reads the project and its scenarios; starts nothing. `command` is recorded, redacted.
+    pub fn open(package: &Package, flags: RunFlags, command: &[String]) -> Result<Self, SessionError> {
+        let paths = Paths::of(package, &flags);
+        let environment = environment(&paths)?;
+        let project = project(&paths, &flags, &environment)?;
+        let name = flags.profile.clone().unwrap_or_else(|| project.default_profile.clone());
+        let profile = project.profiles.get(&name).cloned().ok_or_else(|| SessionError::Profile {
+            known: project.profiles.keys().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "),
+            name,
+        })?;
+        let mut redactor = Redactor::new(&environment);
+        redactor.add_arguments(command);
+        let lookup = |variable: &str| environment.get(variable).map(str::to_owned);
+        let update = baseline::update_mode(flags.update.as_deref(), lookup)
+            .map_err(|error| SessionError::other(error.to_string(), error.hint()))?;
+        let ci = baseline::is_ci(lookup);
+        let scenarios = discover::scenarios(&paths)?;
+        let family = scenarios.iter().filter_map(|s| s.cases.as_ref().ok()).flatten().cloned().collect();
+        let machine = Machine::read(&paths.root);
+        let now = jiff::Timestamp::now();
+        let id = environment
+            .get("NEXTEST_RUN_ID")
+            .map_or_else(|| format!("{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), std::process::id()), names::file_name);
+        let target = match profile.kind {
+            ProfileKind::Embedded(_) => "embedded",
+            ProfileKind::Endpoint(_) => "endpoint",
+        };
+        Ok(Self {
+            store: Store::new(&paths.baselines, paths.baselines_lock()),
+            author: Author::detect(&paths.root, lookup),
+            info: RunInfo {
+                id,
+                started: now.to_string(),
+                updated: now.to_string(),
+                profile: profile.name.clone(),
+                target: target.into(),
+                tokpace: env!("CARGO_PKG_VERSION").into(),
+                quick: flags.quick,
+                interrupted: false,
+                measured_seconds: 0.0,
+                command: command.iter().map(|word| redactor.redact(word).into_owned()).collect(),
+                machine: machine.clone(),
+            },
+            paths,
+            flags,
+            profile,
+            environment,
+            redactor,
+            stop: Stop::default(),
+            machine,
+            update,
+            ci,
+            family,
+            scenarios,
+            folder: None,
+            bench: None,
+            recorded: None,
+            job: 0,
+            reports: Vec::new(),
+            progress: 0,
+        })
+    }
+
+    /// The scenarios of the package.
+    pub fn scenarios(&self) -> &[Scenario] {
+        &self.scenarios
+    }
+
+    /// Begins to listen for Ctrl-C and SIGTERM.
+    pub fn listen(&mut self) {
+        self.stop = Stop::listen();
+    }
+
+    /// Whether a signal has ended the run, and with which exit code.
+    pub fn stopped(&self) -> Option<u8> {
+        self.stop.exit_code()
+    }
+
+    /// The verdicts so far.
+    pub fn reports(&self) -> &[CaseReport] {
+        &self.reports
+    }
+
+    /// From now on measures to store rather than to judge (`run --record N`).
+    pub fn record(&mut self) {
+        self.recorded = Some(BTreeMap::new());
+    }
+
+    /// Begins another job of a recording: a fresh server, fresh salts.
+    pub fn next_job(&mut self) {
+        self.bench = None;
+        self.job += 1;
+    }
+
+    /// The name under which prompts are salted and the embedded server is seeded: another for each job.
+    pub(crate) fn salt_run(&self) -> String {
+        if self.job == 0 { self.info.id.clone() } else { format!("{}-{}", self.info.id, self.job) }
+    }
+
+    /// The run's folder, made when it is first needed, so that listing leaves no trace.
+    pub(crate) fn folder(&mut self) -> std::io::Result<RunFolder> {
+        if let Some(folder) = &self.folder {
+            return Ok(folder.clone());
+        }
+        let path = match &self.flags.out {
+            Some(out) => std::path::absolute(out)?,
+            None => self.paths.results.join(&self.info.id),
+        };
+        let folder = RunFolder::create(path, &self.paths.latest(), self.redactor.clone())?;
+        log::to_file(folder.log()?, self.redactor.clone());
+        tracing::info!(run = %self.info.id, profile = %self.profile.name, "run");
+        self.folder = Some(folder.clone());
+        Ok(folder)
+    }
+
+    /// Takes the lock and opens the target, once a run.
+    pub(crate) fn ready(&mut self) -> Result<(), MeasureError> {
+        if self.bench.is_some() {
+            return Ok(());
+        }
+        let lock_path = self.paths.measure_lock();
+        let shown = self.paths.shown(&lock_path);
+        let stop = self.stop.clone();
+        let lock = MeasureLock::take(&lock_path, stop.flag(), |holder| {
+            self.say(&format!("tokpace: waiting for another run to finish measuring ({holder}, `{shown}`)"));
+        })
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::Interrupted => MeasureError::Interrupted,
+            _ => MeasureError::Write(error),
+        })?;
+        if lock.waited.as_secs() > 0 {
+            tracing::info!(seconds = lock.waited.as_secs(), "waited for another run");
+        }
+        let seed = seed_of(&self.salt_run());
+        let target = Target::open(&self.profile, &self.environment, &mut self.redactor, &self.paths.root, seed)?;
+        // What the target's settings hold of secrets is known only now.
+        if let Some(folder) = &mut self.folder {
+            folder.set_redactor(self.redactor.clone());
+        }
+        self.bench = Some(Bench::new(target, lock).map_err(crate::plan::PlanError::from)?);
+        Ok(())
+    }
+
+    /// Keeps a case's report and writes the run's files anew.
+    pub(crate) fn keep(&mut self, report: CaseReport) -> std::io::Result<()> {
+        self.clear_progress();
+        self.info.updated = jiff::Timestamp::now().to_string();
+        self.info.interrupted = self.stop.requested();
+        self.info.measured_seconds += report.seconds;
+        let folder = self.folder()?;
+        folder.save_part("report", &report.case, &report)?;
+        self.reports.retain(|known| known.case != report.case);
+        self.reports.push(report);
+        let run = self.report_of(folder.parts("report")?);
+        folder.write_json("run.json", &run)?;
+        let cases: Vec<CaseTrials> = folder.parts("trials")?;
+        folder.write_json("trials.json", &RunTrials { version: FORMAT, run: self.info.id.clone(), cases })?;
+        folder.write("report.md", &report::markdown(&run))?;
+        folder.write("summary.tsv", &report::tsv(&run))
+    }
+
+    fn report_of(&self, cases: Vec<CaseReport>) -> RunReport {
+        RunReport {
+            version: FORMAT,
+            run: self.info.clone(),
+            verdict: Verdict::of_all(cases.iter().map(|case| case.verdict)),
+            cases,
+        }
+    }
+
+    /// The verdict table, and the words of every case that does not hold although its test passed.
+    pub fn table(&self) -> String {
+        let mut text = report::table(&self.report_of(self.reports.clone()), self.flags.verbose);
+        for case in self.reports.iter().filter(|case| !case.verdict.holds() && case.failed.is_none()) {
+            text.push('\n');
+            text.push_str(&case.text);
+            text.push('\n');
+        }
+        if let Some(folder) = &self.folder {
+            let shown = self.paths.shown(folder.path());
+            text.push_str(&format!("results: {shown}\n"));
+        }
+        self.redactor.redact(&text).into_owned()
+    }
+
+    /// A line on the standard error stream.
+    pub(crate) fn say(&self, line: &str) {
+        // Nobody is left to be told when even this stream is closed.
+        let _ = writeln!(std::io::stderr(), "{}", self.redactor.redact(line));
+    }
+
+    /// Shows what is going on, if a person looks.
+    pub(crate) fn show_progress(progress: &mut usize, text: &str) {
+        if std::io::stderr().is_terminal() {
+            let line: String = text.chars().take(78).collect();
+            let _ = write!(std::io::stderr(), "\r{line:<width$}", width = *progress);
+            let _ = std::io::stderr().flush();
+            *progress = line.chars().count();
+        }
+    }
+
+    fn clear_progress(&mut self) {
+        if self.progress > 0 {
+            let _ = write!(std::io::stderr(), "\r{:width$}\r", "", width = self.progress);
+            self.progress = 0;
+        }
+    }
+
+    pub(crate) fn progress_width(&mut self) -> &mut usize {
+        &mut self.progress
+    }
+}
+
+/// A seed from a name.
+fn seed_of(name: &str) -> u64 {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(name).iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}
+
+/// The process's variables and those of `.env` at the package root.
+pub(crate) fn environment(paths: &Paths) -> Result<Environment, SessionError> {
+    let dotenv = paths.root.join(".env");
+    let text = match std::fs::read_to_string(&dotenv) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            return Err(SessionError::other(format!("failed to read `.env`: {error}"), "check its permissions"));
+        }
+    };
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Environment::new(variables, &text).map_err(|error| SessionError::other(error.to_string(), "check `.env`"))
+}
+
+/// The project file, or the defaults where there is none.
+pub(crate) fn project(
+    paths: &Paths,
+    flags: &RunFlags,
+    _environment: &Environment,
+) -> Result<profile::Project, SessionError> {
+    let file: PathBuf = paths.root.join("tokpace.toml");
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            return Err(SessionError::other(
+                format!("failed to read `tokpace.toml`: {error}"),
+                "check its permissions",
+            ));
+        }
+    };
+    profile::load_with("tokpace.toml", &text, flags.profile.as_deref(), &flags.sets)
+        .map_err(|problems| SessionError::Project(problems.to_string()))
+}

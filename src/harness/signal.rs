@@ -1,0 +1,67 @@
+//! Ctrl-C and SIGTERM end a run in order: what was measured is kept, servers are stopped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+/// Whether, and by which signal, the run is to end.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    flag: Arc<AtomicBool>,
+    signal: Arc<AtomicU8>,
+}
+
+impl Stop {
+    /// Listens for signals in a thread of its own. A second signal ends the process at once.
+    pub fn listen() -> Self {
+        let stop = Self::default();
+        let seen = stop.clone();
+        let listener = std::thread::Builder::new().name("tokpace-signals".into()).spawn(move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            runtime.block_on(seen.watch());
+        });
+        if let Err(error) = listener {
+            tracing::warn!(%error, "cannot listen for signals; an interrupt will end the run at once");
+        }
+        stop
+    }
+
+    async fn watch(self) {
+        #[cfg(unix)]
+        let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(terminate) => terminate,
+            Err(_) => return,
+        };
+        loop {
+            #[cfg(unix)]
+            let number = tokio::select! {
+                _ = tokio::signal::ctrl_c() => 2,
+                _ = terminate.recv() => 15,
+            };
+            #[cfg(not(unix))]
+            let number = {
+                let _ = tokio::signal::ctrl_c().await;
+                2
+            };
+            self.signal.store(number, Ordering::Relaxed);
+            if self.flag.swap(true, Ordering::Relaxed) {
+                #[expect(clippy::exit, reason = "the user insists; an orderly end was already under way")]
+                std::process::exit(i32::from(128 + number));
+            }
+        }
+    }
+
+    /// The flag that long work looks at.
+    pub fn flag(&self) -> &AtomicBool {
+        &self.flag
+    }
+
+    /// Whether the run is to end.
+    pub fn requested(&self) -> bool {
+        self.flag.load(Ordering::Relaxed)
+    }
+
+    /// The exit code after a signal: 130 for Ctrl-C, 143 for SIGTERM.
+    pub fn exit_code(&self) -> Option<u8> {
+        self.requested().then(|| 128 + self.signal.load(Ordering::Relaxed))
+    }
+}

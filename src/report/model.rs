@@ -1,0 +1,220 @@
+//! The report of a run, as `run.json` and `trials.json` hold it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::gate::{CheckVerdict, TrialValues, Verdict};
+use crate::target::Machine;
+
+/// `run.json`: a run and the verdict of each of its cases.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunReport {
+    /// Version of this format.
+    pub version: u32,
+    /// What was run, where and when.
+    pub run: RunInfo,
+    /// The worst of the cases.
+    pub verdict: Verdict,
+    /// The cases in the order in which they were measured.
+    pub cases: Vec<CaseReport>,
+}
+
+/// What was run, where and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunInfo {
+    /// The run's name: its folder's.
+    pub id: String,
+    /// When it began, RFC 3339.
+    pub started: String,
+    /// When the report was last written, RFC 3339.
+    pub updated: String,
+    /// The profile that was measured.
+    pub profile: String,
+    /// `embedded` or `endpoint`.
+    pub target: String,
+    /// Version of tokpace.
+    pub tokpace: String,
+    /// Whether `--quick` was given, so that nothing could be decided.
+    pub quick: bool,
+    /// Whether the run was stopped before its end.
+    pub interrupted: bool,
+    /// Seconds during which load was running.
+    pub measured_seconds: f64,
+    /// The command line, redacted.
+    pub command: Vec<String>,
+    /// The client's machine.
+    #[schemars(with = "serde_json::Value")]
+    pub machine: Machine,
+}
+
+/// A case of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CaseReport {
+    /// The case's name.
+    pub case: String,
+    /// The worst of what was judged.
+    pub verdict: Verdict,
+    /// The candidate's trials that were judged.
+    pub pairs_used: u32,
+    /// What was judged.
+    pub checks: Vec<CheckReport>,
+    /// Whether the test fails, and the rule that makes it fail.
+    pub failed: Option<String>,
+    /// The verdict in words.
+    pub text: String,
+    /// The scenario it comes from.
+    pub scenario: String,
+    /// The scenario's file.
+    pub file: String,
+    /// What the scenario stands for.
+    pub description: String,
+    /// The profile it was measured on.
+    pub profile: String,
+    /// Seconds of measuring.
+    pub seconds: f64,
+    /// Trials that were no measurement, with the reasons.
+    pub invalid: Vec<Invalidated>,
+    /// The baseline it was compared with.
+    pub baseline: Option<BaselineInfo>,
+    /// The pending file that was written.
+    pub pending: Option<String>,
+    /// What must be equal for a comparison.
+    pub conditions: BTreeMap<String, String>,
+    /// What a change may change.
+    pub subject: BTreeMap<String, String>,
+    /// Conditions in which this run and the baseline differ, in words.
+    pub differences: Vec<String>,
+    /// Anything else that a reader should know.
+    pub notes: Vec<String>,
+    /// What to do, besides what the verdict itself suggests.
+    pub hints: Vec<String>,
+    /// Medians over the trials of the usual statistics, by metric.
+    pub statistics: BTreeMap<String, f64>,
+    /// Requests attempted and failed over all judged trials.
+    pub requests: u64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// Failed requests by class.
+    pub failures: BTreeMap<String, u64>,
+    /// What the client noticed about itself.
+    pub client: ClientInfo,
+}
+
+/// A check with its limit and values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckReport {
+    /// What the judge said.
+    #[serde(flatten)]
+    pub judged: CheckVerdict,
+    /// The limit as written: `<= baseline + 5%`.
+    pub limit: String,
+    /// Line of the scenario file; absent for a default check.
+    pub line: Option<u32>,
+    /// Unit of the values; empty for shares.
+    pub unit: String,
+    /// The candidate's estimate over the trials.
+    pub value: Option<f64>,
+    /// The baseline's estimate.
+    pub reference: Option<f64>,
+    /// The tolerance: a part, or points for shares.
+    pub tolerance: Option<f64>,
+    /// An absolute limit that lies inside the interval of the estimate.
+    pub marginal: bool,
+    /// Two-sided 90 % interval of `value`, for absolute limits.
+    pub value_ci: Option<[f64; 2]>,
+    /// Whether `ratio` below 1 means a larger value (throughput) rather than a smaller one.
+    pub higher_is_better: bool,
+}
+
+/// The baseline that a case was compared with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BaselineInfo {
+    /// Its file, relative to the package root.
+    pub path: String,
+    /// Accepted jobs in it.
+    pub jobs: u32,
+    /// When the latest was recorded.
+    pub recorded: String,
+}
+
+/// A trial that was no measurement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Invalidated {
+    /// Its number, from 1.
+    pub trial: u32,
+    /// Why, with figures.
+    pub reasons: Vec<String>,
+    /// What to do.
+    pub hints: Vec<String>,
+}
+
+/// What the client noticed about itself, in milliseconds over all trials.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ClientInfo {
+    /// `sent - scheduled`, median.
+    pub send_lag_p50_ms: f64,
+    /// `sent - scheduled`, 99th percentile.
+    pub send_lag_p99_ms: f64,
+    /// How late a probe woke a load worker, median.
+    pub wake_lag_p50_ms: f64,
+    /// How late a probe woke a load worker, 99th percentile.
+    pub wake_lag_p99_ms: f64,
+    /// Largest share of a core that a worker used.
+    pub cpu_share: Option<f64>,
+    /// How late the embedded server's tokens left, median.
+    pub server_late_p50_ms: Option<f64>,
+    /// How late the embedded server's tokens left, 99th percentile.
+    pub server_late_p99_ms: Option<f64>,
+}
+
+/// `trials.json`: the trials of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunTrials {
+    /// Version of this format.
+    pub version: u32,
+    /// The run.
+    pub run: String,
+    /// The cases.
+    pub cases: Vec<CaseTrials>,
+}
+
+/// The trials of a case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CaseTrials {
+    /// The case's name.
+    pub case: String,
+    /// The trials in order.
+    pub trials: Vec<TrialReport>,
+}
+
+/// One trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TrialReport {
+    /// Its number, from 1.
+    pub trial: u32,
+    /// `candidate` or `reference`.
+    pub side: String,
+    /// Whether it was a measurement.
+    pub valid: bool,
+    /// When it began, RFC 3339.
+    pub started: String,
+    /// Its length.
+    pub seconds: f64,
+    /// Length of the steady window.
+    pub window_seconds: f64,
+    /// Counts and statistics by metric: milliseconds, tok/s, shares.
+    #[schemars(with = "serde_json::Value")]
+    pub values: TrialValues,
+    /// How tokens were counted.
+    pub token_source: Option<String>,
+    /// Failed requests by class.
+    pub failures: BTreeMap<String, u64>,
+    /// Requests that opened a connection.
+    pub new_connections: u64,
+    /// Stream events that shared a network read.
+    pub coalesced: u64,
+    /// What the client noticed about itself.
+    pub client: ClientInfo,
+}
