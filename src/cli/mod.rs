@@ -1,12 +1,21 @@
-//! One file a verb of `cargo tokpace`.
+//! `cargo tokpace`: one file a verb.
 
 pub mod accept;
+mod check;
 mod context;
 mod error;
+mod init;
+mod judge;
+mod main;
 mod numbers;
 pub mod pending;
 pub mod reject;
 pub mod review;
+mod run;
+mod schema;
+mod sim;
+mod surroundings;
 
 pub use context::BaselineContext;
 pub use error::CliError;
+pub use main::main;

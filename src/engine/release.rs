@@ -104,8 +104,9 @@ impl<'a> Releases<'a> {
     /// Waits for a stamp; `false` if it was stopped before.
     fn wait_until(&mut self, at: Nanos, stop: &AtomicBool) -> Result<bool, EngineError> {
         let deadline = self.clock.instant(at);
-        while Instant::now() + LISTEN_UNTIL < deadline {
-            if !self.listen(Some(deadline - LISTEN_UNTIL), stop)? {
+        let quiet = deadline.checked_sub(LISTEN_UNTIL).unwrap_or(deadline);
+        while Instant::now() < quiet {
+            if !self.listen(Some(quiet), stop)? {
                 return Ok(false);
             }
         }

@@ -77,7 +77,9 @@ fn over_trials(metric: MetricId, name: &str, trials: &[TrialValues]) -> Estimate
     }
     let logarithmic = metric.metric.scale() == Scale::Ratio && values.iter().all(|value| *value > 0.0);
     if logarithmic {
-        values.iter_mut().for_each(|value| *value = value.ln());
+        for value in &mut values {
+            *value = value.ln();
+        }
     }
     let back = |value: f64| if logarithmic { value.exp() } else { value };
     let Some(estimate) = trimmed(&mut values, 0.0) else {

@@ -61,8 +61,8 @@ pub(crate) struct HarnessArgs {
     pub(crate) more_filters: Vec<String>,
 
     // libtest's own flags that change nothing here; rejecting them would break tools that pass them.
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
-    report_time: Option<Option<String>>,
+    #[arg(long, hide = true)]
+    report_time: bool,
     #[arg(long, hide = true)]
     ensure_time: bool,
     #[arg(long, hide = true)]

@@ -5,7 +5,7 @@ use crate::harness::MeasureLock;
 use crate::harness::measure::MeasureError;
 use crate::plan::{PlanError, Words};
 use crate::scenario::Case;
-use crate::target::{self, Target};
+use crate::target::{self, Probe, Target};
 
 /// Made when the first case is measured, dropped with the run: dropping it stops the embedded server and
 /// releases the lock.
@@ -27,13 +27,11 @@ impl Bench {
     /// The workers, with their connections of earlier cases.
     pub(crate) fn engine(&mut self, http2: bool) -> Result<&mut Engine, EngineError> {
         let slot = &mut self.engines[usize::from(http2)];
-        match slot {
-            Some(engine) => Ok(engine),
-            None => {
-                let options = TransportOptions { http2, ..self.target.transport.clone() };
-                Ok(slot.insert(Engine::start(Engine::default_workers(), &options)?))
-            }
+        if let Some(engine) = slot {
+            return Ok(engine);
         }
+        let options = TransportOptions { http2, ..self.target.transport.clone() };
+        Ok(slot.insert(Engine::start(Engine::default_workers(), &options)?))
     }
 
     /// One short request, so that what is wrong is said before load is sent.
@@ -44,5 +42,12 @@ impl Bench {
             target::smoke(engine, target, case.request.stream)?;
         }
         Ok(())
+    }
+
+    /// Walks the target step by step.
+    pub(crate) fn walk(&mut self) -> Result<Probe, EngineError> {
+        self.engine(false)?;
+        let Self { target, engines, .. } = self;
+        Ok(engines[0].as_mut().map_or_else(Probe::default, |engine| target::walk(engine, target)))
     }
 }

@@ -1,5 +1,7 @@
 //! One case, from its plan to its report.
 
+use std::collections::BTreeMap;
+
 use crate::baseline::{self, Baseline, Job, Pending, PendingVerdict, UpdateMode, Write};
 use crate::gate::Verdict;
 use crate::harness::measure::{self, Context, MeasureError, Measured};
@@ -117,7 +119,7 @@ impl Session {
         report.subject.clone_from(&fingerprint.subject);
         if report.verdict != Verdict::Invalid {
             let job = Job {
-                recorded: jiff::Timestamp::now().to_string(),
+                recorded: report.recorded.clone(),
                 tokpace: env!("CARGO_PKG_VERSION").into(),
                 commit: self.machine.commit.clone(),
                 subject: fingerprint.subject,
@@ -199,20 +201,18 @@ impl Session {
         let dataset = self.dataset(case)?;
         let system_prompt = self.system_prompt(case)?;
         let bundled;
-        let tokenizer = match &self.bench {
-            Some(bench) => &bench.target.tokenizer,
-            None => {
-                bundled = crate::tokens::Tokenizer::bundled();
-                &bundled
-            }
+        let tokenizer = if let Some(bench) = &self.bench {
+            &bench.target.tokenizer
+        } else {
+            bundled = crate::tokens::Tokenizer::bundled();
+            &bundled
         };
         let own_words;
-        let words = match &self.bench {
-            Some(bench) => &bench.words,
-            None => {
-                own_words = crate::plan::Words::of(tokenizer).map_err(plan::PlanError::from)?;
-                &own_words
-            }
+        let words = if let Some(bench) = &self.bench {
+            &bench.words
+        } else {
+            own_words = crate::plan::Words::of(tokenizer).map_err(plan::PlanError::from)?;
+            &own_words
         };
         let sources =
             Sources { tokenizer, words, dataset: dataset.as_deref(), system_prompt: system_prompt.as_deref() };
@@ -260,19 +260,20 @@ impl Session {
             file: case.file.clone(),
             description: case.description.clone(),
             profile: self.profile.name.clone(),
+            recorded: jiff::Timestamp::now().to_string(),
             seconds: 0.0,
             invalid: Vec::new(),
             baseline: None,
             pending: None,
-            conditions: Default::default(),
-            subject: Default::default(),
+            conditions: BTreeMap::new(),
+            subject: BTreeMap::new(),
             differences: Vec::new(),
             notes: Vec::new(),
             hints: Vec::new(),
-            statistics: Default::default(),
+            statistics: BTreeMap::new(),
             requests: 0,
             errors: 0,
-            failures: Default::default(),
+            failures: BTreeMap::new(),
             client: ClientInfo::default(),
         }
     }

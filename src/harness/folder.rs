@@ -19,7 +19,7 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Makes the folder and points `latest` at it.
-    pub fn create(path: PathBuf, latest: &Path, redactor: Redactor) -> io::Result<Self> {
+    pub fn create(path: &Path, latest: &Path, redactor: Redactor) -> io::Result<Self> {
         fs::create_dir_all(path.join("cases"))?;
         let path = path.canonicalize()?;
         point(latest, &path)?;
@@ -103,7 +103,7 @@ mod tests {
         let latest = root.path().join("tokpace/latest");
         for run in ["one", "two"] {
             let folder =
-                RunFolder::create(root.path().join("tokpace").join(run), &latest, Redactor::default()).unwrap();
+                RunFolder::create(&root.path().join("tokpace").join(run), &latest, Redactor::default()).unwrap();
             folder.write("run.json", run).unwrap();
             assert_eq!(fs::read_to_string(latest.join("run.json")).unwrap(), run);
         }
@@ -113,7 +113,7 @@ mod tests {
     fn parts_of_several_processes_come_together() {
         let root = tempfile::tempdir().unwrap();
         let folder =
-            RunFolder::create(root.path().join("r"), &root.path().join("latest"), Redactor::default()).unwrap();
+            RunFolder::create(&root.path().join("r"), &root.path().join("latest"), Redactor::default()).unwrap();
         folder.save_part("report", "b::x=1", &2).unwrap();
         folder.save_part("report", "a", &1).unwrap();
         folder.save_part("trials", "a", &3).unwrap();

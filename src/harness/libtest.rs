@@ -23,7 +23,7 @@ pub fn main(package: &Package) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { FAILED } else { 0 });
         }
     };
-    match run(package, args, &line) {
+    match run(package, &args, &line) {
         Ok(code) => code,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "error: {error}");
@@ -32,7 +32,7 @@ pub fn main(package: &Package) -> ExitCode {
     }
 }
 
-fn run(package: &Package, args: HarnessArgs, line: &[String]) -> Result<ExitCode, SessionError> {
+fn run(package: &Package, args: &HarnessArgs, line: &[String]) -> Result<ExitCode, SessionError> {
     let mut session = Session::open(package, args.run.clone(), line)?;
     if !args.libtest.list {
         session.listen();

@@ -1,6 +1,7 @@
 //! A run: what was asked for, what stands ready, what was found.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
 
@@ -16,7 +17,7 @@ use crate::profile::{self, Profile, ProfileKind};
 use crate::redact::Redactor;
 use crate::report::{self, CaseReport, CaseTrials, RunInfo, RunReport, RunTrials};
 use crate::scenario::Case;
-use crate::target::{Machine, Target};
+use crate::target::{Machine, Probe, Target};
 
 /// Version of `run.json` and `trials.json`.
 const FORMAT: u32 = 1;
@@ -158,6 +159,26 @@ impl Session {
         self.stop = Stop::listen();
     }
 
+    /// The chosen profile's name.
+    pub fn profile_name(&self) -> &str {
+        &self.profile.name
+    }
+
+    /// A text without secrets.
+    pub fn redacted(&self, text: &str) -> String {
+        self.redactor.redact(text).into_owned()
+    }
+
+    /// Walks the target step by step. Takes the measuring lock, so that no measurement is disturbed.
+    ///
+    /// # Errors
+    /// If there is nothing to walk: the target cannot be started or its settings cannot be used.
+    pub fn probe(&mut self) -> Result<Probe, MeasureError> {
+        self.ready()?;
+        let Some(bench) = &mut self.bench else { return Err(MeasureError::Interrupted) };
+        Ok(bench.walk()?)
+    }
+
     /// Whether a signal has ended the run, and with which exit code.
     pub fn stopped(&self) -> Option<u8> {
         self.stop.exit_code()
@@ -193,7 +214,7 @@ impl Session {
             Some(out) => std::path::absolute(out)?,
             None => self.paths.results.join(&self.info.id),
         };
-        let folder = RunFolder::create(path, &self.paths.latest(), self.redactor.clone())?;
+        let folder = RunFolder::create(&path, &self.paths.latest(), self.redactor.clone())?;
         log::to_file(folder.log()?, self.redactor.clone());
         tracing::info!(run = %self.info.id, profile = %self.profile.name, "run");
         self.folder = Some(folder.clone());
@@ -224,7 +245,7 @@ impl Session {
         if let Some(folder) = &mut self.folder {
             folder.set_redactor(self.redactor.clone());
         }
-        self.bench = Some(Bench::new(target, lock).map_err(crate::plan::PlanError::from)?);
+        self.bench = Some(Bench::new(target, lock)?);
         Ok(())
     }
 
@@ -265,7 +286,7 @@ impl Session {
         }
         if let Some(folder) = &self.folder {
             let shown = self.paths.shown(folder.path());
-            text.push_str(&format!("results: {shown}\n"));
+            let _ = writeln!(text, "results: {shown}");
         }
         self.redactor.redact(&text).into_owned()
     }

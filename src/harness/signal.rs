@@ -27,9 +27,8 @@ impl Stop {
 
     async fn watch(self) {
         #[cfg(unix)]
-        let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(terminate) => terminate,
-            Err(_) => return,
+        let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+            return;
         };
         loop {
             #[cfg(unix)]
@@ -44,7 +43,7 @@ impl Stop {
             };
             self.signal.store(number, Ordering::Relaxed);
             if self.flag.swap(true, Ordering::Relaxed) {
-                #[expect(clippy::exit, reason = "the user insists; an orderly end was already under way")]
+                // The user insists; an orderly end was already under way.
                 std::process::exit(i32::from(128 + number));
             }
         }

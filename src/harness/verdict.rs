@@ -194,7 +194,6 @@ pub(crate) fn failing_rule(
     quick: bool,
 ) -> Option<String> {
     match verdict {
-        Verdict::Pass | Verdict::Improved => None,
         Verdict::Regressed => Some("a check is worse than its tolerance allows".into()),
         Verdict::Exceeded => Some("a fixed limit is missed".into()),
         Verdict::Invalid => Some("what was measured is no measurement".into()),
@@ -218,7 +217,7 @@ pub(crate) fn failing_rule(
                     crate::report::percent(gate.blind_above)
                 )
             }),
-        Verdict::Inconclusive | Verdict::Unresolved => None,
+        Verdict::Inconclusive | Verdict::Unresolved | Verdict::Pass | Verdict::Improved => None,
     }
 }
 

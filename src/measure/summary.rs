@@ -114,7 +114,7 @@ impl TrialSummary {
             new_connections: records.iter().filter(|r| r.connect.is_some()).count() as u64,
             coalesced: records.iter().map(|r| u64::from(r.coalesced)).sum(),
             off_length: good()
-                .filter(|r| r.output_tokens.abs_diff(r.max_tokens) as f64 > 0.05 * f64::from(r.max_tokens))
+                .filter(|r| f64::from(r.output_tokens.abs_diff(r.max_tokens)) > 0.05 * f64::from(r.max_tokens))
                 .count() as u64,
             distributions: distributions(trial, &metrics),
             singles: singles(trial, &metrics, slo, window, whole),
@@ -217,7 +217,7 @@ fn singles(
         (true, true) => Value::Known(count / window.seconds()),
     };
     // Tokens of failed requests were not delivered as an answer and do not count.
-    let output: u64 = good().flat_map(|r| tokens_in(r, window)).sum();
+    let output: u64 = good().map(|r| tokens_in(r, window)).sum();
     let input: u64 = good()
         .filter(|r| r.chunks.first().is_some_and(|c| window.holds(c.at)))
         .map(|r| u64::from(r.input_tokens))
@@ -261,15 +261,11 @@ fn singles(
 
 /// Tokens of a request whose event lies in the window. Chunk counts are scaled to the request's total where
 /// the two differ, so that no token is lost or counted twice.
-fn tokens_in(record: &RequestRecord, window: Window) -> Option<u64> {
+fn tokens_in(record: &RequestRecord, window: Window) -> u64 {
     let inside: u64 = record.chunks.iter().filter(|c| window.holds(c.at)).map(|c| u64::from(c.tokens)).sum();
     let all: u64 = record.chunks.iter().map(|c| u64::from(c.tokens)).sum();
     let total = u64::from(record.output_tokens);
-    if all == total || all == 0 {
-        Some(inside)
-    } else {
-        Some((inside as f64 * total as f64 / all as f64).round() as u64)
-    }
+    if all == total || all == 0 { inside } else { (inside as f64 * total as f64 / all as f64).round() as u64 }
 }
 
 fn meets(record: &RequestRecord, metrics: &RequestMetrics, slo: &Slo) -> bool {

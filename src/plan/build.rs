@@ -1,5 +1,6 @@
 //! A case becomes a plan.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -94,28 +95,24 @@ fn pacing(load: &Load) -> Pacing {
 /// The scheduled offset of each request: as many as the load asks for.
 fn times(load: &Load, seed: u64) -> Vec<Nanos> {
     let wanted = load.requests.map(|n| n as usize);
-    match load.kind {
-        LoadKind::Open { rate, arrival, .. } => {
-            let longest = load.duration.map(|d| d.0);
-            let stop = |n: usize, at: Nanos| {
-                wanted.is_some_and(|w| n >= w)
-                    || longest.is_some_and(|l| at >= l)
-                    || (wanted.is_none() && longest.is_none())
-            };
-            arrival::times(rate, arrival, &mut Draw::new(seed, Purpose::Arrival), stop)
-        }
-        _ => {
-            let by_duration = load.duration.map_or(0, |duration| {
-                let slots = match load.kind {
-                    LoadKind::Closed { concurrency, .. } => concurrency,
-                    LoadKind::Batch { size } => size,
-                    _ => 1,
-                };
-                (u64::from(slots) * duration.0.div_ceil(SHORTEST_REQUEST)).min(MOST_BY_DURATION) as usize
-            });
-            vec![0; wanted.unwrap_or(by_duration)]
-        }
+    if let LoadKind::Open { rate, arrival, .. } = load.kind {
+        let longest = load.duration.map(|d| d.0);
+        let stop = |n: usize, at: Nanos| {
+            wanted.is_some_and(|w| n >= w)
+                || longest.is_some_and(|l| at >= l)
+                || (wanted.is_none() && longest.is_none())
+        };
+        return arrival::times(rate, arrival, &mut Draw::new(seed, Purpose::Arrival), stop);
     }
+    let by_duration = load.duration.map_or(0, |duration| {
+        let slots = match load.kind {
+            LoadKind::Closed { concurrency, .. } => concurrency,
+            LoadKind::Batch { size } => size,
+            _ => 1,
+        };
+        (u64::from(slots) * duration.0.div_ceil(SHORTEST_REQUEST)).min(MOST_BY_DURATION) as usize
+    });
+    vec![0; wanted.unwrap_or(by_duration)]
 }
 
 struct Prompts<'a> {
@@ -157,7 +154,7 @@ impl<'a> Prompts<'a> {
         let output = length::sample(&self.workload.output_tokens, index, &mut self.output);
         if let Some(items) = self.sources.dataset {
             let item = &items[index as usize % items.len()];
-            return Ok((self.from_item(item), item.output_tokens.unwrap_or(output).max(1)));
+            return Ok((self.of_item(item), item.output_tokens.unwrap_or(output).max(1)));
         }
         let tokens = length::sample(&self.workload.input_tokens, index, &mut self.input);
         let salt_tokens = self.salt_tokens(tokens);
@@ -177,7 +174,7 @@ impl<'a> Prompts<'a> {
         Ok((prompt, output))
     }
 
-    fn from_item(&self, item: &Item) -> Prompt {
+    fn of_item(&self, item: &Item) -> Prompt {
         let system = item.system.as_deref().map(Into::into).or_else(|| self.system.clone());
         let system_tokens = match &item.system {
             Some(text) => self.sources.tokenizer.count(text),
@@ -252,8 +249,11 @@ fn hash(plan: &Plan) -> String {
         }
     }
     let digest = sha.finalize();
-    let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    let mut name = String::from("sha256:");
+    for byte in digest.iter().take(16) {
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
 }
 
 #[cfg(test)]
@@ -288,7 +288,7 @@ mod tests {
                 http2: false,
                 timeout: Time::from_secs(60),
                 no_progress: Time::from_secs(20),
-                extra: Default::default(),
+                extra: std::collections::BTreeMap::new(),
             },
             trials: Trials { min: 6, max: None, quick: 2 },
             gate: Gate {

@@ -72,6 +72,8 @@ pub struct CaseReport {
     pub description: String,
     /// The profile it was measured on.
     pub profile: String,
+    /// When it was measured, RFC 3339; the job's name in a baseline.
+    pub recorded: String,
     /// Seconds of measuring.
     pub seconds: f64,
     /// Trials that were no measurement, with the reasons.

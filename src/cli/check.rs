@@ -1,0 +1,36 @@
+//! `cargo tokpace check`: is the target fit to be measured?
+
+use std::io::Write;
+
+use crate::cli::CliError;
+use crate::cli::surroundings::Surroundings;
+use crate::harness::{RunFlags, Session};
+
+/// Arguments of `cargo tokpace check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    run: RunFlags,
+}
+
+pub(super) fn check(args: &CheckArgs, line: &[String], out: &mut dyn Write) -> Result<u8, CliError> {
+    let package = Surroundings::find()?.package;
+    let mut session = Session::open(&package, args.run.clone(), line)?;
+    session.listen();
+    let broken: Vec<&String> = session.scenarios().iter().filter_map(|s| s.cases.as_ref().err()).collect();
+    if let Some(problems) = broken.first() {
+        return Err(CliError::Failed { exit_code: 2, message: (*problems).clone(), hint: None });
+    }
+    writeln!(out, "profile `{}`", session.profile_name())?;
+    let probe = session.probe().map_err(|error| {
+        let text = error.to_string();
+        let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+        CliError::Failed {
+            exit_code: 3,
+            message: message.to_owned(),
+            hint: Some(hint.to_owned()).filter(|hint| !hint.is_empty()),
+        }
+    })?;
+    write!(out, "{}", session.redacted(&probe.to_string()))?;
+    Ok(session.stopped().unwrap_or(if probe.passed() { 0 } else { 3 }))
+}

@@ -1,0 +1,99 @@
+//! The command line of `cargo tokpace` and what it does with errors.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::surroundings::Surroundings;
+use crate::cli::{CliError, accept, check, init, judge, pending, reject, review, run, schema, sim};
+
+/// Fails the build when an LLM inference server got slower
+#[derive(Debug, Parser)]
+#[command(name = "cargo tokpace", bin_name = "cargo tokpace", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Set a package up: a scenario, a profile, a test target
+    Init(init::InitArgs),
+    /// Walk a target step by step and say what to change
+    Check(check::CheckArgs),
+    /// Measure and judge, as `cargo test --test perf` does
+    Run(run::RunArgs),
+    /// Judge suites of values: JSON Lines in, verdicts out
+    Judge(judge::JudgeArgs),
+    /// Look at what is pending, one case at a time
+    Review(review::ReviewArgs),
+    /// Make pending measurements the baseline
+    Accept(accept::AcceptArgs),
+    /// Throw pending measurements away
+    Reject(reject::RejectArgs),
+    /// List what is pending
+    Pending(pending::PendingArgs),
+    /// Serve the simulated inference server
+    Sim(sim::SimArgs),
+    /// Write the JSON Schemas of all files
+    Schema(schema::SchemaArgs),
+}
+
+/// Runs the verb that `line` (a whole command line) names and returns the program's exit code:
+/// 0 all hold, 1 a gate failed, 2 wrong usage or files, 3 could not measure, 130 and 143 after a signal.
+pub fn main(line: impl IntoIterator<Item = String>) -> ExitCode {
+    let mut line: Vec<String> = line.into_iter().collect();
+    // Cargo passes the name of the subcommand again.
+    if line.get(1).is_some_and(|word| word == "tokpace") {
+        line.remove(1);
+    }
+    let cli = match Cli::try_parse_from(&line) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let code = dispatch(&cli.verb, &line).unwrap_or_else(|error| {
+        let code = error.exit_code();
+        if code != 0 {
+            complain(&error);
+        }
+        code
+    });
+    ExitCode::from(code)
+}
+
+fn dispatch(verb: &Verb, line: &[String]) -> Result<u8, CliError> {
+    let out = &mut io::stdout().lock();
+    match verb {
+        Verb::Init(args) => init::init(args, out),
+        Verb::Judge(args) => judge::judge(args, out),
+        Verb::Schema(args) => schema::schema(args, out),
+        Verb::Sim(args) => sim::sim(args, out),
+        Verb::Check(args) => check::check(args, line, out),
+        Verb::Run(args) => run::run(args, line, out),
+        Verb::Review(args) => {
+            Surroundings::find()?.with_baselines(|context| review::review(args, context, &mut io::stdin().lock(), out))
+        }
+        Verb::Accept(args) => Surroundings::find()?.with_baselines(|context| accept::accept(args, context, out)),
+        Verb::Reject(args) => Surroundings::find()?.with_baselines(|context| reject::reject(args, context, out)),
+        Verb::Pending(args) => Surroundings::find()?.with_baselines(|context| pending::pending(args, context, out)),
+    }
+}
+
+fn complain(error: &CliError) {
+    let mut text = format!("error: {error}");
+    if let CliError::Failed { hint: Some(hint), .. } = error {
+        text.push_str("\nhint: ");
+        text.push_str(hint);
+    }
+    // Nobody is left to be told when even this stream is closed.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Whether somebody sits before a terminal, on both ends.
+pub(super) fn at_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
