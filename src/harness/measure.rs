@@ -43,8 +43,12 @@ pub enum MeasureError {
     #[error(transparent)]
     Dataset(#[from] DatasetError),
     /// A path holds a variable that is not set.
-    #[error(transparent)]
-    Environment(#[from] EnvError),
+    #[error("{source}\nhint: {hint}", hint = .source.hint)]
+    Environment {
+        /// Which.
+        #[from]
+        source: EnvError,
+    },
     /// A file that the scenario names.
     #[error("failed to read `{path}`: {source}\nhint: paths in a scenario are relative to its file")]
     File {

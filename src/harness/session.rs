@@ -337,7 +337,7 @@ pub(crate) fn environment(paths: &Paths) -> Result<Environment, SessionError> {
     };
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Environment::new(variables, &text).map_err(|error| SessionError::other(error.to_string(), "check `.env`"))
+    Environment::new(variables, &text).map_err(|error| SessionError::other(error.message, error.hint))
 }
 
 /// The project file, or the defaults where there is none.
