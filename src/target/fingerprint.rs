@@ -1,0 +1,77 @@
+//! What must be equal for two sets of figures to be compared, and what a change is expected to change.
+
+use std::collections::BTreeMap;
+
+use crate::plan::Plan;
+use crate::profile::{Embedded, Profile, ProfileKind};
+use crate::record::TokenSource;
+use crate::target::{Machine, Target};
+
+/// Revision of the client's way of measuring. It changes with every change of tokpace that moves figures,
+/// so that a new client is never mistaken for a new server.
+pub const MEASURE_REVISION: u32 = 1;
+
+/// A fingerprint in its two parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Must be equal, else a comparison is inconclusive.
+    pub conditions: BTreeMap<String, String>,
+    /// Is what a change changes: printed beside the verdict, never in its way.
+    pub subject: BTreeMap<String, String>,
+}
+
+/// The fingerprint of a case on a target. URL and port are in neither part.
+pub fn of_case(
+    profile: &Profile,
+    target: &Target,
+    machine: &Machine,
+    plan: &Plan,
+    token_source: Option<TokenSource>,
+) -> Fingerprint {
+    let mut conditions = BTreeMap::from([
+        ("profile".to_owned(), profile.name.clone()),
+        ("plan".to_owned(), plan.hash.clone()),
+        ("model".to_owned(), target.model.clone()),
+        ("tokenizer".to_owned(), target.tokenizer.fingerprint().to_owned()),
+        ("measure_revision".to_owned(), MEASURE_REVISION.to_string()),
+    ]);
+    if let Some(source) = token_source {
+        conditions.insert("token_source".into(), source.name().into());
+    }
+    conditions.extend(profile.labels.iter().map(|(name, value)| (format!("label.{name}"), value.clone())));
+    let mut subject = BTreeMap::new();
+    match &profile.kind {
+        // Not the host: the simulated times are the same everywhere, so that stored figures hold anywhere.
+        ProfileKind::Embedded(embedded) => {
+            conditions.extend(model_settings(embedded));
+            if embedded.slowdown != crate::profile::Slowdown::default() {
+                subject.insert("slowdown.prefill".into(), embedded.slowdown.prefill.to_string());
+                subject.insert("slowdown.decode".into(), embedded.slowdown.decode.to_string());
+            }
+            if let Some(fault) = &embedded.fault {
+                subject.insert("fault".into(), format!("{:?} {}", fault.kind, fault.rate).to_lowercase());
+            }
+        }
+        ProfileKind::Endpoint(_) => {
+            conditions.insert("client.machine".into(), machine.class());
+            conditions.insert("client.build".into(), machine.build.clone());
+        }
+    }
+    subject.extend(target.version.iter().map(|version| ("server.version".to_owned(), version.clone())));
+    subject.extend(machine.commit.iter().map(|commit| ("commit".to_owned(), commit.clone())));
+    Fingerprint { conditions, subject }
+}
+
+fn model_settings(embedded: &Embedded) -> [(String, String); 8] {
+    [
+        ("ttft.base", embedded.ttft.base.to_string()),
+        ("ttft.per_input_token", embedded.ttft.per_input_token.to_string()),
+        ("itl", embedded.itl.to_string()),
+        ("step_growth", embedded.step_growth.to_string()),
+        ("jitter", embedded.jitter.to_string()),
+        ("max_batch", embedded.max_batch.to_string()),
+        ("kv_blocks", format!("{} of {}", embedded.kv_blocks, embedded.block_size)),
+        ("prefix_caching", embedded.prefix_caching.to_string()),
+    ]
+    .map(|(name, value)| (format!("embedded.{name}"), value))
+}

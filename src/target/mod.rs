@@ -1,0 +1,12 @@
+//! What is measured: the embedded server or an endpoint, how to reach it, whether it is fit to be measured, and
+//! what it is.
+
+mod fingerprint;
+mod machine;
+mod probe;
+mod resolve;
+
+pub use fingerprint::{Fingerprint, MEASURE_REVISION, of_case};
+pub use machine::Machine;
+pub use probe::{Probe, ProbeError, ProbeStep, smoke, walk};
+pub use resolve::{Target, TargetError};
