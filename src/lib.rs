@@ -1,4 +1,108 @@
 //! tokpace fails the build when an LLM inference server got slower.
+//!
+//! A scenario file is a test. `cargo test --test perf` drives real streaming load at a server, repeats it in trials,
+//! and judges percentiles and throughput against fixed limits and against a stored baseline. It never says *pass* when
+//! it did not measure, and it does not say *regressed* because of noise: what cannot be told is *inconclusive*.
+//!
+//! # In 60 seconds
+//!
+//! `cargo tokpace init` adds what follows to a package, or makes a package of it. By hand:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! tokpace = "0.1"
+//!
+//! [[test]]
+//! name = "perf"
+//! harness = false
+//! test = false        # not part of a plain `cargo test`; `cargo test --test perf` runs it
+//! ```
+//!
+//! ```no_run
+//! // tests/perf.rs
+//! tokpace::main!();
+//! ```
+//!
+//! ```toml
+//! # scenarios/chatbot.toml
+//! [workload]
+//! input_tokens = 128
+//! output_tokens = 48
+//!
+//! [load]
+//! concurrency = 8
+//! requests = 48
+//!
+//! [gate]
+//! "ttft.p50" = ["<= 300ms", "<= baseline + 10%"]
+//! "tpot.p50" = "<= baseline + 3%"
+//! ```
+//!
+//! Without a `tokpace.toml` a simulated server in the test's own process is measured. The first run leaves a pending
+//! baseline; `cargo tokpace accept` makes it the baseline, which is committed. Runs after it are compared with it.
+//!
+//! # Words
+//!
+//! - A **scenario** is a TOML file; its matrix makes **cases**, and a case is a test.
+//! - A **trial** is one measured run of a case. Trials are what is repeated and compared, never single requests.
+//! - A **baseline** holds accepted trials of a case on one profile (a machine and a server), a reviewed text file.
+//! - A **verdict** is one of the words of [`gate::Verdict`].
+//!
+//! # How a verdict is made
+//!
+//! Each trial gives one value a check, such as its median time to first token. The trials of a run make one *job*, and
+//! jobs differ from one another by more than trials do: the machine's mood changes between them. So the run is compared
+//! with the accepted jobs, with the noise from job to job as the unit of doubt; until enough jobs have measured it, the
+//! profile's `job_noise` is assumed. A check *regressed* if the slowdown is beyond the tolerance with confidence, and
+//! *passes* if it is within the tolerance with confidence. Otherwise it is *inconclusive*, and the report says which
+//! slowdown would have been found. `docs/statistics.md` has the formulas and what to expect of few jobs.
+//!
+//! # Features
+//!
+//! Both are on by default.
+//!
+//! - `tls`: HTTPS endpoints, by rustls with ring and the system's certificate store.
+//! - `tokenizers`: a profile's own `tokenizer.json`, and exact counts of the bundled tokenizer. Without it a word of
+//!   the bundled vocabulary is one token and anything else is estimated; baselines of the two are not comparable.
+//!
+//! # Environment variables
+//!
+//! | variable | what it does |
+//! |---|---|
+//! | `TOKPACE_PROFILE` | profile to measure (`--profile`) |
+//! | `TOKPACE_QUICK` | few trials, nothing is decided (`--quick`) |
+//! | `TOKPACE_UPDATE` | `auto`, `new`, `always` or `no`: what to do with new figures (`--update`) |
+//! | `TOKPACE_OUT` | folder for the results (`--out`) |
+//! | `TOKPACE_SET` | settings of the profile, `key=value` separated by `;` (`--set`) |
+//! | `TOKPACE_SCENARIOS`, `TOKPACE_BASELINES` | folders, relative to the package (`--scenarios`, `--baselines`) |
+//! | `TOKPACE_VERBOSE` | details of every check (`--verbose`) |
+//! | `RUST_LOG` | what goes into the run's log; `tokpace=info` if unset |
+//! | `CI` (or `TF_BUILD`) | `auto` writes no pending file; what is missing, or too noisy to see `blind_above`, fails |
+//! | `NEXTEST_RUN_ID` | set by nextest: the processes of one run share a folder |
+//!
+//! A file `.env` at the package root gives variables that the environment does not have to `${NAME}` in `tokpace.toml`
+//! and in paths of scenarios, to `api_key_env`, and to `TOKPACE_UPDATE` and `CI`. The other `TOKPACE_*` variables are
+//! read from the environment only.
+//!
+//! # Exit codes
+//!
+//! The test target ends with 0 or, like libtest, with 101. `cargo tokpace` ends with 0 if everything holds, 1 if a gate
+//! failed, 2 for wrong usage or files, 3 if something could not be measured, 130 and 143 after Ctrl-C and SIGTERM.
+//!
+//! # The folder of a run
+//!
+//! `target/tokpace/<run>`, to which `target/tokpace/latest` points:
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `run.json` | the run and each case with its verdict, checks, conditions and statistics ([`report::RunReport`]) |
+//! | `trials.json` | each trial's values ([`report::RunTrials`]) |
+//! | `plan.jsonl` | each planned request: lengths and times, no texts |
+//! | `requests.jsonl` | each request that was sent, with its times in nanoseconds, tokens and failure |
+//! | `report.md` | the report for people |
+//! | `summary.tsv` | a line a check, to paste |
+//! | `log.txt` | what happened when |
+//! | `cases/` | parts of the above by case, from which the processes of a run put the whole together |
 
 pub mod baseline;
 pub mod cli;
