@@ -14,12 +14,25 @@ use crate::wire::{RawRequest, Read};
 /// An answer longer than this is given up: no server sends it, and memory is finite.
 const LONGEST_ANSWER: usize = 256 << 20;
 
+/// A request as it will be written. Made before the round begins: parsing and header maps are no part of sending.
+pub(crate) fn prepare(transport: &Transport, round: &Round, outgoing: &Outgoing) -> reqwest::Result<reqwest::Request> {
+    transport
+        .client
+        .post(&*round.url)
+        .header(reqwest::header::CONTENT_TYPE, "application/json")
+        .header(reqwest::header::ACCEPT_ENCODING, "identity")
+        .header("x-request-id", &outgoing.request_id)
+        .body(outgoing.body.clone())
+        .build()
+}
+
 /// Sends `outgoing` and keeps what comes back with the stamp of each read.
 pub(crate) async fn exchange(
     transport: &Transport,
     round: &Round,
     clock: Clock,
     outgoing: &Outgoing,
+    request: reqwest::Request,
     scheduled: Nanos,
 ) -> RawRequest {
     let mut raw = RawRequest {
@@ -39,15 +52,8 @@ pub(crate) async fn exchange(
         connect: None,
         failure: None,
     };
-    let request = transport
-        .client
-        .post(&*round.url)
-        .header(reqwest::header::CONTENT_TYPE, "application/json")
-        .header(reqwest::header::ACCEPT_ENCODING, "identity")
-        .header("x-request-id", &outgoing.request_id)
-        .body(outgoing.body.clone());
     raw.sent = clock.now();
-    let (failure, connect) = connect::attributed(converse(request, round, clock, &mut raw)).await;
+    let (failure, connect) = connect::attributed(converse(transport, request, round, clock, &mut raw)).await;
     raw.connect = connect;
     raw.failure = failure;
     raw.closed = clock.now();
@@ -61,7 +67,8 @@ pub(crate) async fn exchange(
 }
 
 async fn converse(
-    request: reqwest::RequestBuilder,
+    transport: &Transport,
+    request: reqwest::Request,
     round: &Round,
     clock: Clock,
     raw: &mut RawRequest,
@@ -69,7 +76,7 @@ async fn converse(
     let mut watchdog = Watchdog::new(round.timeout, round.no_progress);
     let mut response = tokio::select! {
         biased;
-        response = request.send() => match response {
+        response = transport.client.execute(request) => match response {
             Ok(response) => response,
             Err(error) => return Some(failure(classify(&error))),
         },

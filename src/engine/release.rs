@@ -167,7 +167,7 @@ impl<'a> Releases<'a> {
             }
             Report::Idle => self.open -= 1,
             Report::Lag(lag) => self.recording.wake_lags.push(lag),
-            Report::Ended { .. } => {}
+            Report::Ready(_) | Report::Ended { .. } => {}
         }
     }
 }

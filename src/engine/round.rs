@@ -76,6 +76,9 @@ pub enum EngineError {
     /// A worker cannot be started.
     #[error("failed to start a load worker: {0}\nhint: raise the limit on threads or memory")]
     Start(#[from] std::io::Error),
+    /// A request that HTTP does not allow.
+    #[error("failed to make a request: {0}\nhint: check `url` and `headers` of the profile")]
+    Request(String),
     /// A worker has died, which is a bug.
     #[error(
         "a load worker ended unexpectedly\nhint: this is a bug of tokpace; run with `RUST_LOG=tokpace=debug` and report it"
@@ -117,16 +120,34 @@ impl Engine {
     /// `stop` ends the round early; what was measured until then is in the recording.
     pub fn run(&mut self, round: Round, stop: &AtomicBool) -> Result<Recording, EngineError> {
         let round = Arc::new(round);
+        self.prepare(&round)?;
         // A moment ahead, so that the first release is not late because the workers were still being told.
         let clock = Clock::at(Instant::now() + Duration::from_millis(2));
         for worker in &self.workers {
-            worker.tell(Command::Begin(round.clone(), clock))?;
+            worker.tell(Command::Begin(clock))?;
         }
         let mut releases = Releases::new(&self.workers, &self.reports, &round, clock);
         releases.run(stop)?;
         let mut recording = releases.end()?;
         recording.requests.sort_by_key(|raw| raw.index);
         Ok(recording)
+    }
+
+    /// Has every worker make its requests, and waits for all of them.
+    fn prepare(&self, round: &Arc<Round>) -> Result<(), EngineError> {
+        let shares = self.workers.len() as u32;
+        for (share, worker) in (0..).zip(&self.workers) {
+            worker.tell(Command::Prepare { round: round.clone(), share, shares })?;
+        }
+        let mut answers = 0;
+        let mut failed = None;
+        while answers < shares {
+            if let Report::Ready(ready) = self.reports.recv().map_err(|_| EngineError::Lost)? {
+                answers += 1;
+                failed = failed.or(ready.err());
+            }
+        }
+        failed.map_or(Ok(()), |reason| Err(EngineError::Request(reason)))
     }
 }
 

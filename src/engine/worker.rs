@@ -4,19 +4,24 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
+use reqwest::Request;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::engine::cpu::thread_time;
-use crate::engine::exchange::exchange;
+use crate::engine::exchange::{exchange, prepare};
+use crate::engine::transport::chain;
 use crate::engine::{Clock, Round, Transport};
+use crate::plan::Pacing;
 use crate::units::Nanos;
 use crate::wire::RawRequest;
 
 /// What the pacing thread tells a worker.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// A new round begins; stamps are those of this clock.
-    Begin(Arc<Round>, Clock),
+    /// A new round will begin: prepare its requests. `share` of `shares` says which are this worker's.
+    Prepare { round: Arc<Round>, share: u32, shares: u32 },
+    /// The round begins; stamps are those of this clock.
+    Begin(Clock),
     /// User `user` starts, as of this stamp, and sends its requests one after the other.
     User { user: u32, at: Nanos },
     /// Request `index` starts, as of this stamp.
@@ -30,6 +35,8 @@ pub(crate) enum Command {
 /// What a worker tells back.
 #[derive(Debug)]
 pub(crate) enum Report {
+    /// Everything is prepared, or why it cannot be.
+    Ready(Result<(), String>),
     /// A request has ended.
     Done(Box<RawRequest>),
     /// A user has no more requests.
@@ -40,28 +47,71 @@ pub(crate) enum Report {
     Ended { cpu: Option<Nanos>, wall: Nanos },
 }
 
+/// A round as one worker sees it.
+struct Part {
+    round: Arc<Round>,
+    clock: Clock,
+    /// Prepared requests by index; `None` for those of other workers and those that were sent.
+    requests: Vec<Option<Request>>,
+}
+
+impl Part {
+    fn prepare(transport: &Transport, round: Arc<Round>, share: u32, shares: u32) -> reqwest::Result<Self> {
+        let closed = matches!(round.pacing, Pacing::Closed { .. });
+        let mut requests = Vec::with_capacity(round.requests.len());
+        for outgoing in &round.requests {
+            let number = if closed { outgoing.user } else { outgoing.index };
+            let own = number % shares == share;
+            requests.push(if own { Some(prepare(transport, &round, outgoing)?) } else { None });
+        }
+        Ok(Self { round, clock: Clock::start(), requests })
+    }
+
+    /// The prepared requests of a user, in order.
+    fn of_user(&mut self, user: u32) -> Vec<(usize, Request)> {
+        let indexes = 0..self.requests.len();
+        indexes
+            .filter(|index| self.round.requests[*index].user == user)
+            .filter_map(|index| Some((index, self.requests[index].take()?)))
+            .collect()
+    }
+}
+
 /// Runs until the command channel closes.
 pub(crate) async fn work(transport: Transport, mut commands: UnboundedReceiver<Command>, reports: Sender<Report>) {
-    let mut current: Option<(Arc<Round>, Clock)> = None;
+    let mut current: Option<Part> = None;
     let mut tasks = tokio::task::JoinSet::new();
     let mut began = (Instant::now(), None);
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Begin(round, clock) => {
+            Command::Prepare { round, share, shares } => {
+                let part = Part::prepare(&transport, round, share, shares);
+                let ready = part.as_ref().map(|_| ()).map_err(chain);
+                current = part.ok();
+                let _ = reports.send(Report::Ready(ready));
+            }
+            Command::Begin(clock) => {
                 began = (Instant::now(), thread_time());
-                current = Some((round, clock));
+                if let Some(part) = &mut current {
+                    part.clock = clock;
+                }
             }
             Command::User { user, at } => {
-                if let Some((round, clock)) = &current {
-                    tasks.spawn(user_loop(transport.clone(), round.clone(), *clock, user, at, reports.clone()));
+                if let Some(part) = &mut current {
+                    let requests = part.of_user(user);
+                    let user = User { transport: transport.clone(), round: part.round.clone(), clock: part.clock };
+                    tasks.spawn(user.run(requests, at, reports.clone()));
                 }
             }
             Command::Request { index, at } => {
-                if let Some((round, clock)) = current.clone() {
+                if let Some(part) = &mut current
+                    && let Some(request) = part.requests[index as usize].take()
+                {
                     let (transport, reports) = (transport.clone(), reports.clone());
+                    let (round, clock) = (part.round.clone(), part.clock);
                     tasks.spawn(async move {
                         let outgoing = &round.requests[index as usize];
-                        let raw = exchange(&transport, &round, clock, outgoing, at).await;
+                        let raw = exchange(&transport, &round, clock, outgoing, request, at).await;
                         let _ = reports.send(Report::Done(Box::new(raw)));
                     });
                 }
@@ -81,25 +131,28 @@ pub(crate) async fn work(transport: Transport, mut commands: UnboundedReceiver<C
     }
 }
 
-/// Sends the requests of one user of a closed loop, each as soon as the one before has ended.
-async fn user_loop(
+/// A user of a closed loop.
+struct User {
     transport: Transport,
     round: Arc<Round>,
     clock: Clock,
-    user: u32,
-    start: Nanos,
-    reports: Sender<Report>,
-) {
-    let mut scheduled = start;
-    for outgoing in round.requests.iter().filter(|outgoing| outgoing.user == user) {
-        if round.duration.is_some_and(|duration| scheduled > duration) {
-            break;
+}
+
+impl User {
+    /// Sends its requests one after the other, each as soon as the one before has ended.
+    async fn run(self, requests: Vec<(usize, Request)>, start: Nanos, reports: Sender<Report>) {
+        let mut scheduled = start;
+        for (index, request) in requests {
+            if self.round.duration.is_some_and(|duration| scheduled > duration) {
+                break;
+            }
+            let outgoing = &self.round.requests[index];
+            let raw = exchange(&self.transport, &self.round, self.clock, outgoing, request, scheduled).await;
+            if reports.send(Report::Done(Box::new(raw))).is_err() {
+                return;
+            }
+            scheduled = self.clock.now();
         }
-        let raw = exchange(&transport, &round, clock, outgoing, scheduled).await;
-        if reports.send(Report::Done(Box::new(raw))).is_err() {
-            return;
-        }
-        scheduled = clock.now();
+        let _ = reports.send(Report::Idle);
     }
-    let _ = reports.send(Report::Idle);
 }

@@ -40,8 +40,9 @@ impl Session {
             return Err(MeasureError::Interrupted);
         }
         let baseline = self.store.load(&self.profile.name, &case.name)?;
-        let folder = self.folder()?;
+        // First the target, since its settings tell what is secret; then the folder, with its log.
         self.ready()?;
+        let folder = self.folder()?;
         let plan = self.plan(case)?;
         folder.append("plan.jsonl", &plan_lines(case, &plan))?;
         let run = self.salt_run();
