@@ -32,8 +32,12 @@ fn no_file_is_the_embedded_server() {
 }
 
 #[test]
-fn the_file_of_this_repository_is_the_default() {
-    assert_eq!(good(include_str!("../../tokpace.toml")), Project::default());
+fn the_file_of_this_repository_is_the_default_but_for_its_jitter() {
+    let project = good(include_str!("../../tokpace.toml"));
+    assert_eq!(embedded(&project), &Embedded { jitter: Share(0.01), ..Embedded::default() });
+    let rest =
+        |project: &Project| (project.default_profile.clone(), project.profiles["embedded"].job_noise.to_string());
+    assert_eq!(rest(&project), rest(&Project::default()));
 }
 
 #[test]
