@@ -20,15 +20,23 @@ pub struct Package {
 impl Package {
     /// The package at `root`. `scratch` is cargo's scratch folder for tests, which lies in the target folder;
     /// without it the target folder is `<root>/target`.
+    ///
+    /// Both are of the machine that compiled. The variable `CARGO_MANIFEST_DIR`, which cargo and nextest set when
+    /// they run a test, tells where the package is now.
     pub fn new(root: &str, scratch: Option<&str>, scenarios: &str, baselines: &str) -> Self {
         let target = scratch.and_then(|path| Path::new(path).parent());
         Self {
             target: target.map_or_else(|| Path::new(root).join("target"), Path::to_path_buf),
-            root: root.into(),
+            root: given("CARGO_MANIFEST_DIR").unwrap_or_else(|| root.into()),
             scenarios: scenarios.into(),
             baselines: baselines.into(),
         }
     }
+}
+
+/// A folder from the environment; an empty variable counts as unset.
+fn given(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// The folders of a run.
@@ -45,15 +53,17 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// The folders of `package`, with what `flags` say otherwise.
+    /// The folders of `package`, with what `flags` say otherwise. `TOKPACE_TARGET_DIR` takes the place of cargo's
+    /// target folder, which a binary that was built elsewhere cannot know.
     pub fn of(package: &Package, flags: &RunFlags) -> Self {
-        // A binary that was built elsewhere (an archive of tests) is told its package's place when it is run.
-        let root = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| package.root.clone(), PathBuf::from);
+        let root = package.root.clone();
         let folder = |flag: Option<&PathBuf>, default: &Path| root.join(flag.map_or(default, PathBuf::as_path));
         Self {
             scenarios: folder(flags.scenarios.as_ref(), &package.scenarios),
             baselines: folder(flags.baselines.as_ref(), &package.baselines),
-            results: package.target.join("tokpace"),
+            results: given("TOKPACE_TARGET_DIR")
+                .map_or_else(|| package.target.clone(), |dir| root.join(dir))
+                .join("tokpace"),
             root,
         }
     }
