@@ -84,7 +84,7 @@ fn dispatch(verb: &Verb, line: &[String]) -> Result<u8, CliError> {
 }
 
 fn complain(error: &CliError) {
-    let mut text = format!("error: {error}");
+    let mut text = crate::harness::labelled(&error.to_string());
     if let CliError::Failed { hint: Some(hint), .. } = error {
         text.push_str("\nhint: ");
         text.push_str(hint);

@@ -82,16 +82,11 @@ fn select(session: &Session, args: &RunArgs) -> Result<Vec<Case>, CliError> {
         }
     }
     if cases.is_empty() {
-        let names: Vec<&str> = session
-            .scenarios()
-            .iter()
-            .filter_map(|scenario| scenario.cases.as_ref().ok())
-            .flatten()
-            .map(|case| case.name.as_str())
-            .collect();
+        let known = session.scenarios().iter().filter_map(|scenario| scenario.cases.as_ref().ok()).flatten();
+        let quoted = |names: Vec<&str>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         return Err(CliError::usage(
-            format!("no case matches {}", args.filters.join(", ")),
-            format!("cases: {}", names.join(", ")),
+            format!("no case matches {}", quoted(args.filters.iter().map(String::as_str).collect())),
+            format!("known cases: {}", quoted(known.map(|case| case.name.as_str()).collect())),
         ));
     }
     Ok(cases)

@@ -26,10 +26,16 @@ pub fn main(package: &Package) -> ExitCode {
     match run(package, &args, &line) {
         Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error}");
+            let _ = writeln!(std::io::stderr(), "{}", labelled(&error.to_string()));
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// The words of an error after `error: `, which those of a file's problems begin with already.
+pub(crate) fn labelled(words: &str) -> String {
+    let has_label = words.starts_with("error: ") || words.starts_with("warning: ");
+    if has_label { words.to_owned() } else { format!("error: {words}") }
 }
 
 fn run(package: &Package, args: &HarnessArgs, line: &[String]) -> Result<ExitCode, SessionError> {

@@ -20,6 +20,7 @@ pub use args::RunFlags;
 pub use discover::{DiscoverError, Scenario};
 pub use folder::RunFolder;
 pub use latest::latest_run;
+pub(crate) use libtest::labelled;
 pub use libtest::main;
 pub use lock::MeasureLock;
 pub use measure::MeasureError;

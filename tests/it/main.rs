@@ -1,0 +1,15 @@
+//! The product driven from outside, as a user drives it.
+
+mod accept;
+mod accuracy;
+mod bad_files;
+mod bad_targets;
+mod interruption;
+mod judge;
+mod layers;
+mod libtest;
+mod redaction;
+mod results;
+mod schema;
+mod support;
+mod wire_faults;
