@@ -129,11 +129,18 @@ impl Failure {
     /// A failure with at most [`Self::MAX_MESSAGE`] characters of `message`.
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
         let mut message = message.into();
-        if let Some((end, _)) = message.char_indices().nth(Self::MAX_MESSAGE) {
-            message.truncate(end);
-        }
+        message.truncate(cut(&message, Self::MAX_MESSAGE).len());
         Self { class, message }
     }
+}
+
+/// The beginning of a text, at most `most` characters.
+///
+/// A word that would be cut in two is left out: it may be an echoed key, whose half nobody would recognise as a secret.
+pub(crate) fn cut(text: &str, most: usize) -> &str {
+    let Some((end, _)) = text.char_indices().nth(most) else { return text };
+    let of_key = |c: char| c.is_ascii_alphanumeric() || "-._~+/=%\\".contains(c);
+    if text[end..].starts_with(of_key) { text[..end].trim_end_matches(of_key) } else { &text[..end] }
 }
 
 /// Classes of failed requests.
@@ -186,5 +193,15 @@ mod tests {
         let failure = Failure::new(FailureClass::HttpStatus, "é".repeat(501));
         assert_eq!(failure.message, "é".repeat(500));
         assert_eq!(Failure::new(FailureClass::Parse, "short").message, "short");
+    }
+
+    #[test]
+    fn no_half_of_a_key_is_left_at_a_cut() {
+        let text = "refused: Bearer abc-123/x==, sorry";
+        assert_eq!(cut(text, 40), text);
+        assert_eq!(cut(text, 27), "refused: Bearer abc-123/x==");
+        for most in 17..27 {
+            assert_eq!(cut(text, most), "refused: Bearer ", "{most}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::environment::Environment;
 
@@ -16,10 +17,12 @@ const SHORTEST: usize = 4;
 const SECRET_WORDS: [&str; 5] = ["key", "token", "secret", "password", "passwd"];
 
 /// Knows the secret values of a run and removes them from texts.
+///
+/// Clones share what they know: a secret that is found out late is hidden by every sink that was opened before.
 #[derive(Clone, Default)]
 pub struct Redactor {
     /// The values in every form in which they can appear.
-    forms: Vec<String>,
+    forms: Arc<RwLock<Vec<String>>>,
 }
 
 impl Redactor {
@@ -39,13 +42,19 @@ impl Redactor {
             return;
         }
         let json = serde_json::Value::from(secret).to_string();
+        // A thread that panicked has left a list of whole texts.
+        let mut forms = self.forms.write().unwrap_or_else(PoisonError::into_inner);
         for form in
             [secret.to_owned(), json[1..json.len() - 1].to_owned(), percent(secret, true), percent(secret, false)]
         {
-            if !self.forms.contains(&form) {
-                self.forms.push(form);
+            if !forms.contains(&form) {
+                forms.push(form);
             }
         }
+    }
+
+    fn forms(&self) -> RwLockReadGuard<'_, Vec<String>> {
+        self.forms.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds `value` if `name` says that it is a secret.
@@ -84,7 +93,7 @@ impl Redactor {
     /// Secrets that overlap are replaced together, so that no rest of one remains beside the other.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut found: Vec<(usize, usize)> = Vec::new();
-        for form in &self.forms {
+        for form in self.forms().iter() {
             let mut from = 0;
             while let Some(at) = text[from..].find(form.as_str()) {
                 let start = from + at;
@@ -117,7 +126,7 @@ impl Redactor {
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({} forms)", self.forms.len())
+        write!(f, "Redactor({} forms)", self.forms().len())
     }
 }
 
@@ -172,6 +181,14 @@ mod tests {
         assert_eq!(knowing(&["abcd", "abcdefgh"]).redact("abcdefgh abcd"), "*** ***");
         assert_eq!(knowing(&["abcabc"]).redact("abcabcabc"), "***");
         assert_eq!(knowing(&["abcd", "efgh"]).redact("abcdefgh"), "***");
+    }
+
+    #[test]
+    fn clones_learn_what_is_added_later() {
+        let mut redactor = Redactor::default();
+        let sink = redactor.clone();
+        redactor.add("hunter22");
+        assert_eq!(sink.redact("hunter22"), "***");
     }
 
     #[test]

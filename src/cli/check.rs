@@ -22,8 +22,10 @@ pub(super) fn check(args: &CheckArgs, line: &[String], out: &mut dyn Write) -> R
         return Err(CliError::Failed { exit_code: 2, message: (*problems).clone(), hint: None });
     }
     writeln!(out, "profile `{}`", session.profile_name())?;
-    let probe = session.probe().map_err(|error| {
-        let text = error.to_string();
+    let probe = session.probe();
+    let probe = probe.map_err(|error| {
+        // It may quote what the server said, which may quote what it was sent.
+        let text = session.redacted(&error.to_string());
         let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
         CliError::Failed {
             exit_code: 3,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::engine::{Engine, Outgoing, Round, Transport};
 use crate::plan::Pacing;
-use crate::record::{FailureClass, RequestRecord};
+use crate::record::{FailureClass, RequestRecord, cut};
 use crate::target::Target;
 use crate::wire::openai_chat;
 
@@ -107,7 +107,7 @@ fn unreachable(url: &str, class: FailureClass, text: &str) -> ProbeError {
 }
 
 fn refused(status: u16, what: &str, body: &str) -> ProbeError {
-    let said: String = body.chars().take(200).collect();
+    let said = cut(body, 200);
     match status {
         401 | 403 => ProbeError::new(
             format!("the server refused the key with status {status}: {said}"),
