@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser};
 use libtest_mimic::Arguments;
 
 /// Flags of a run, shared by the test harness and `cargo tokpace run`.
@@ -44,11 +44,6 @@ pub struct RunFlags {
 
 /// What `cargo test --test perf -- …` takes.
 #[derive(Parser, Clone, Debug)]
-#[command(
-    about = "Measures the scenarios of this package and fails on a regression",
-    disable_version_flag = true,
-    override_usage = "cargo test --test perf -- [OPTIONS] [FILTER]..."
-)]
 pub(crate) struct HarnessArgs {
     #[command(flatten)]
     pub(crate) run: RunFlags,
@@ -57,7 +52,7 @@ pub(crate) struct HarnessArgs {
     pub(crate) libtest: Arguments,
 
     /// Further filters: a test runs if its name contains any of them
-    #[arg(value_name = "MORE FILTERS")]
+    #[arg(value_name = "MORE FILTERS", hide = true)]
     pub(crate) more_filters: Vec<String>,
 
     // libtest's own flags that change nothing here; rejecting them would break tools that pass them.
@@ -85,10 +80,20 @@ impl HarnessArgs {
             "--no-capture" => "--nocapture".to_owned(),
             _ => word,
         });
-        let mut args = Self::try_parse_from(normalised)?;
+        let mut args = Self::from_arg_matches(&Self::described().try_get_matches_from(normalised)?)?;
         // Cases share the machine: two at once would measure each other.
         args.libtest.test_threads = Some(1);
         Ok(args)
+    }
+
+    /// The command in our words: those of libtest's part would take their place if they stood at the struct.
+    fn described() -> Command {
+        Self::command()
+            .about("Measures the scenarios of this package and fails on a regression")
+            .long_about(None)
+            .override_usage("cargo test --test perf -- [OPTIONS] [FILTER]...")
+            .help_template("{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}")
+            .after_help("Cases run one at a time whatever `--test-threads` says: two at once would measure each other.")
     }
 
     /// All filters.
