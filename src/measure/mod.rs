@@ -1,11 +1,13 @@
 //! From records to the figures of a trial, and whether the trial was a measurement at all. Pure.
 
 mod request;
+mod row;
 mod summary;
 mod trust;
 mod window;
 
 pub use request::RequestMetrics;
+pub(crate) use row::{kept, row};
 pub use summary::{Client, Trial, TrialSummary, Value};
 pub use trust::{Invalid, check as check_trust};
 pub use window::Window;
