@@ -11,3 +11,6 @@ pub(crate) use row::{kept, row};
 pub use summary::{Client, Trial, TrialSummary, Value};
 pub use trust::{Invalid, check as check_trust};
 pub use window::Window;
+
+#[cfg(test)]
+mod properties;

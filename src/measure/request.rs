@@ -81,6 +81,9 @@ impl RequestMetrics {
     }
 }
 
+/// Inter-token latencies that one chunk gives at most: a server that counts wrongly must not fill the memory.
+const MOST_TOKENS_A_CHUNK: u32 = 4096;
+
 /// Inter-token latencies of a request: one value per token after the first chunk's, the gap before its chunk
 /// shared by the tokens that the chunk carries. Chunks that share a stamp count as one, so that no value is 0.
 pub(crate) fn inter_token(record: &RequestRecord) -> Vec<Nanos> {
@@ -90,12 +93,13 @@ pub(crate) fn inter_token(record: &RequestRecord) -> Vec<Nanos> {
     let (mut previous, mut at, mut tokens) = (None::<Nanos>, first.at, first.tokens);
     let mut close = |previous: Option<Nanos>, at: Nanos, tokens: u32| {
         if let Some(before) = previous.filter(|_| tokens > 0) {
-            values.extend(std::iter::repeat_n((at - before) / u64::from(tokens), tokens as usize));
+            let gap = at.saturating_sub(before) / u64::from(tokens);
+            values.extend(std::iter::repeat_n(gap, tokens.min(MOST_TOKENS_A_CHUNK) as usize));
         }
     };
     for chunk in chunks {
         if chunk.at == at {
-            tokens += chunk.tokens;
+            tokens = tokens.saturating_add(chunk.tokens);
         } else {
             close(previous, at, tokens);
             (previous, at, tokens) = (Some(at), chunk.at, chunk.tokens);
