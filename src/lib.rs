@@ -115,6 +115,7 @@ pub mod metric;
 pub mod names;
 pub mod pacer;
 pub mod plan;
+pub mod predict;
 pub mod profile;
 pub mod record;
 pub mod redact;

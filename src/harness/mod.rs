@@ -14,7 +14,7 @@ mod paths;
 mod session;
 mod signal;
 mod values;
-mod verdict;
+pub(crate) mod verdict;
 
 pub use args::RunFlags;
 pub use discover::{DiscoverError, Scenario};

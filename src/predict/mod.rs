@@ -1,0 +1,11 @@
+//! What a measurement on the embedded server will show, computed in virtual time: the harness without sockets and
+//! clocks. Pure.
+
+mod forecast;
+mod virtual_run;
+
+pub use forecast::{CheckForecast, Forecast, Terms, forecast};
+pub use virtual_run::{VirtualJob, job, trials};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! A case's trials in virtual time, in the order in which the harness sends them.
+
+use crate::gate::TrialValues;
+use crate::measure::{Client, Invalid, Trial, TrialSummary, Window, check_trust, kept, row};
+use crate::plan::{Pacing, Plan, PlannedRequest, SALT_TOKENS, Salt, Words};
+use crate::profile::Embedded;
+use crate::record::RequestRecord;
+use crate::scenario::Case;
+use crate::sim::Replayer;
+use crate::tokens::Tokenizer;
+use crate::units::Nanos;
+
+/// All trials of a case on one simulated server.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualJob {
+    /// The valid trials, in order.
+    pub trials: Vec<TrialValues>,
+    /// The trials that were no measurement, by number from 1.
+    pub invalid: Vec<(u32, Vec<Invalid>)>,
+    /// More trials were invalid than may be repeated.
+    pub given_up: bool,
+    /// How long the warm-up took.
+    pub warmup: Nanos,
+    /// How long each trial took, invalid ones and the priming of prefixes included.
+    pub lengths: Vec<Nanos>,
+}
+
+/// The values of `n` trials; fewer if too many are no measurement. See [`job`].
+pub fn trials(case: &Case, plan: &Plan, config: &Embedded, seed: u64, n: u32) -> Vec<TrialValues> {
+    job(case, plan, config, seed, n, None).trials
+}
+
+/// Runs `n` trials of `case` on a fresh server that lives through all of them, as the harness does: warm-up once,
+/// shared prefixes primed before each trial, another salt for each trial, trials that are no measurement repeated.
+///
+/// `plan` is the case's, made with the bundled tokenizer, which is the embedded server's. `seed` names the server's
+/// draws and the salts. `expected_output` is the baseline's median answer length in tokens, if there is one.
+pub fn job(case: &Case, plan: &Plan, config: &Embedded, seed: u64, n: u32, expected_output: Option<f64>) -> VirtualJob {
+    let mut run = Run::new(case, config, seed);
+    let warmup = run.send(&plan.warmup, Pacing::Closed { users: users(plan.pacing), ramp_up: 0 }, None, 0);
+    let mut job = VirtualJob { warmup: length(&warmup), ..VirtualJob::default() };
+    let spare = (n / 4).max(1) as usize;
+    for number in 1.. {
+        if job.trials.len() as u32 >= n {
+            break;
+        }
+        let primed = run.send(&plan.prime, Pacing::Closed { users: 1, ramp_up: 0 }, None, number);
+        let records = run.send(&plan.requests, plan.pacing, plan.duration, number);
+        job.lengths.push(length(&primed) + length(&records));
+        let trial = trial(case, plan, records);
+        let summary = TrialSummary::of(&trial, &case.slo);
+        let invalid = check_trust(&trial, &summary, expected_output);
+        if invalid.is_empty() {
+            job.trials.push(row(&summary, &kept(case, summary.n)));
+            continue;
+        }
+        job.invalid.push((number, invalid));
+        if job.invalid.len() > spare {
+            job.given_up = true;
+            break;
+        }
+    }
+    job
+}
+
+struct Run<'a> {
+    case: &'a Case,
+    name: String,
+    server: Replayer,
+    tokenizer: Tokenizer,
+    words: Words,
+}
+
+impl<'a> Run<'a> {
+    fn new(case: &'a Case, config: &Embedded, seed: u64) -> Self {
+        let tokenizer = Tokenizer::bundled();
+        let words = Words::of(&tokenizer).expect("the bundled tokenizer is made of the corpus's words");
+        Self { case, name: format!("virtual-{seed}"), server: Replayer::new(config, seed), tokenizer, words }
+    }
+
+    /// Sends one list and waits for its end. The server's clock goes on from where it was.
+    fn send(
+        &mut self,
+        requests: &[PlannedRequest],
+        pacing: Pacing,
+        duration: Option<Nanos>,
+        number: u32,
+    ) -> Vec<RequestRecord> {
+        let salt = Salt::new(&self.words, &self.name, &self.case.name, number, "candidate").cut(SALT_TOKENS);
+        let list = Plan {
+            pacing,
+            warmup: Vec::new(),
+            prime: Vec::new(),
+            requests: requests.to_vec(),
+            duration,
+            hash: String::new(),
+        };
+        self.server.trial(&list, &salt, |text| self.tokenizer.ids(text))
+    }
+}
+
+fn users(pacing: Pacing) -> u32 {
+    match pacing {
+        Pacing::Closed { users, .. } => users,
+        Pacing::Open { .. } | Pacing::Batch { .. } => 1,
+    }
+}
+
+fn length(records: &[RequestRecord]) -> Nanos {
+    let whole = Window::whole(records);
+    whole.to - whole.from
+}
+
+/// The records as a perfect client hands them over: it is never late, and leaves nothing unsent.
+fn trial(case: &Case, plan: &Plan, mut records: Vec<RequestRecord>) -> Trial {
+    if !case.request.stream {
+        records.iter_mut().for_each(in_one_piece);
+    }
+    let client = Client {
+        peak_in_flight: peak(&records),
+        max_in_flight: match plan.pacing {
+            Pacing::Open { max_in_flight } => max_in_flight,
+            Pacing::Closed { .. } | Pacing::Batch { .. } => None,
+        },
+        ..Client::default()
+    };
+    Trial {
+        pacing: plan.pacing,
+        stream: case.request.stream,
+        shares_prefix: case.workload.prefix.is_some() || !case.workload.salt,
+        client,
+        records,
+    }
+}
+
+/// An answer that was not asked for as a stream: everything is read at its end.
+fn in_one_piece(record: &mut RequestRecord) {
+    let tokens = record.chunks.iter().map(|chunk| chunk.tokens).sum();
+    let Some(mut last) = record.chunks.last().copied() else { return };
+    last.tokens = tokens;
+    record.streamed = false;
+    record.headers = Some(last.at);
+    record.first_event = None;
+    record.chunks = vec![last];
+}
+
+/// Most requests in flight at once.
+fn peak(records: &[RequestRecord]) -> u32 {
+    let mut events: Vec<(Nanos, i64)> =
+        records.iter().flat_map(|record| [(record.sent, 1), (record.closed, -1)]).collect();
+    // Where one ends as another begins, the end goes first.
+    events.sort_unstable();
+    let mut now = 0;
+    events.iter().fold(0, |most, (_, step)| {
+        now += step;
+        most.max(now)
+    }) as u32
+}
