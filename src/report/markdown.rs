@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use crate::gate::Verdict;
+use crate::report::check_text::{change, detectable, loud, word};
 use crate::report::number;
-use crate::report::verdict_text::{change, word};
 use crate::report::{CaseReport, RunReport};
 
 /// `report.md` of a run: verdict first, then a table a case, then what is known of the machine and the client.
 pub fn markdown(run: &RunReport) -> String {
-    let mut text = format!("# tokpace: {}\n\n", run.verdict);
+    let mut text = format!("# tokpace: {}\n\n", loud(run.verdict));
     let _ = writeln!(
         text,
         "Profile `{}` ({}), {}, {:.0} s measured, run `{}`, started {}.",
@@ -32,7 +32,7 @@ pub fn markdown(run: &RunReport) -> String {
             text,
             "| `{}` | {} | {} | {} | {} |",
             escaped(&case.case),
-            loud(case.verdict),
+            bold(case.verdict, &loud(case.verdict)),
             case.pairs_used,
             case.requests,
             case.errors
@@ -45,8 +45,9 @@ pub fn markdown(run: &RunReport) -> String {
     text
 }
 
-fn loud(verdict: Verdict) -> String {
-    if verdict.holds() { verdict.name().to_owned() } else { format!("**{}**", verdict.name().to_uppercase()) }
+/// What does not hold stands out.
+fn bold(verdict: Verdict, word: &str) -> String {
+    if verdict.holds() { word.to_owned() } else { format!("**{word}**") }
 }
 
 fn escaped(text: &str) -> String {
@@ -54,33 +55,16 @@ fn escaped(text: &str) -> String {
 }
 
 fn section(text: &mut String, case: &CaseReport) {
-    let _ = writeln!(text, "\n## {} — {}\n", escaped(&case.case), loud(case.verdict));
+    let _ = writeln!(text, "\n## {} — {}\n", escaped(&case.case), bold(case.verdict, &loud(case.verdict)));
     if !case.description.is_empty() {
         let _ = writeln!(text, "{}\n", escaped(&case.description));
     }
-    text.push_str("| check | measured | baseline | change [90 %] | limit | would find | verdict |\n");
-    text.push_str("|---|--:|--:|--:|---|--:|---|\n");
-    for check in &case.checks {
-        let value = |v: Option<f64>| v.map_or_else(|| "–".into(), |v| number::value(v, &check.unit));
-        let detectable = check.judged.detectable.map_or_else(
-            || "–".into(),
-            |size| if check.judged.difference.is_some() { number::points(size) } else { number::change(1.0 + size) },
-        );
-        let advisory = if check.judged.advisory { " (advisory)" } else { "" };
-        let _ = writeln!(
-            text,
-            "| `{}` | {} | {} | {} | `{}` | {} | {}{advisory} |",
-            check.judged.metric,
-            value(check.value),
-            value(check.reference),
-            change(check).unwrap_or_else(|| "–".into()),
-            check.limit,
-            detectable,
-            word(check)
-        );
+    if case.verdict != Verdict::Invalid {
+        checks(text, case);
     }
     if !case.verdict.holds() || !case.notes.is_empty() {
-        let _ = writeln!(text, "\n```text\n{}\n```", case.text);
+        // A server's words must not end the block.
+        let _ = writeln!(text, "\n```text\n{}\n```", case.text.replace("```", "~~~"));
     }
     let statistics =
         ["ttft.p50", "ttft.p90", "ttft.p95", "tpot.p50", "itl.p99", "e2e_latency.p50", "output_throughput"];
@@ -93,6 +77,30 @@ fn section(text: &mut String, case: &CaseReport) {
         .collect();
     if !known.is_empty() {
         let _ = writeln!(text, "\nMedians over the trials: {}.", known.join(", "));
+    }
+}
+
+fn checks(text: &mut String, case: &CaseReport) {
+    text.push_str("| check | measured | baseline | change [90 %] | limit | would find | verdict |\n");
+    text.push_str("|---|--:|--:|--:|---|--:|---|\n");
+    for check in &case.checks {
+        let value = |v: Option<f64>| v.map_or_else(|| "–".into(), |v| number::value(v, &check.unit));
+        let change = change(check).map_or_else(
+            || "–".into(),
+            |change| format!("{} {}", change.size, change.interval.unwrap_or_default()).trim_end().to_owned(),
+        );
+        let advisory = if check.judged.advisory { " (advisory)" } else { "" };
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} | {} | `{}` | {} | {}{advisory} |",
+            check.judged.metric,
+            value(check.value),
+            value(check.reference),
+            change,
+            check.limit,
+            detectable(check).unwrap_or_else(|| "–".into()),
+            bold(check.judged.verdict, &word(check))
+        );
     }
 }
 

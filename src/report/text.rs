@@ -1,97 +1,175 @@
 //! The verdict table on the terminal, 80 columns wide.
 
-use std::fmt::Write as _;
-
 use crate::gate::Verdict;
+use crate::report::check_text::{change, loud};
+use crate::report::lines::{WIDTH, clipped, wrapped};
 use crate::report::number;
-use crate::report::verdict_text::{change, word};
+use crate::report::verdict_text::grouped;
 use crate::report::{CaseReport, CheckReport, RunReport};
 
-const WIDTH: usize = 80;
+/// Columns of a check: its metric, its value, what it is compared with, its verdict. Two are the indent and three lie
+/// between them.
+const METRIC: usize = 18;
+const VALUE: usize = 11;
+const MIDDLE: usize = 32;
+const VERDICT: usize = 14;
+
+/// Most characters of a name within a sentence.
+const NAME: usize = 60;
+
+/// Verdicts that do not hold.
+const WORST_FIRST: [Verdict; 6] = [
+    Verdict::Regressed,
+    Verdict::Exceeded,
+    Verdict::Invalid,
+    Verdict::Missing,
+    Verdict::Inconclusive,
+    Verdict::Unresolved,
+];
 
 /// The table of a run. Advisory checks are shown with `verbose` or when they do not hold.
 pub fn table(run: &RunReport, verbose: bool) -> String {
-    let mut text = String::new();
+    let rule = "─".repeat(WIDTH);
+    let mut lines = vec![wrapped("", "  ", &about(run)), rule.clone()];
+    if run.cases.iter().any(|case| case.verdict != Verdict::Invalid && !case.checks.is_empty()) {
+        let comparison = format!("{:>8} {:>15} {:>7}", "change", "90 % interval", "limit");
+        lines.push(assembled("check", "measured", &comparison, "verdict"));
+    }
+    for case in &run.cases {
+        lines.push(title(case));
+        if case.verdict == Verdict::Invalid {
+            lines.extend(no_measurement(case));
+        } else {
+            lines.extend(case.checks.iter().filter(|check| shown(check, verbose)).map(row));
+        }
+    }
+    lines.push(rule);
+    lines.push(summary(&run.cases));
+    let checks = || run.cases.iter().flat_map(|case| &case.checks).filter(|check| shown(check, verbose));
+    if checks().any(|check| check.judged.advisory) {
+        lines.push("(…) advisory: shown, never fails the build".into());
+    }
+    if checks().any(|check| mark(check) == " ?") {
+        lines.push("? worse than the baseline for certain; whether by more than tolerated is open".into());
+    }
+    if checks().any(|check| mark(check) == " ~") {
+        lines.push("~ the limit lies within the interval: another run may decide otherwise".into());
+    }
+    lines.join("\n") + "\n"
+}
+
+fn about(run: &RunReport) -> String {
     let trials: u32 = run.cases.iter().map(|case| case.pairs_used).sum();
-    let _ = writeln!(
-        text,
+    let mut line = format!(
         "tokpace · profile {} · {} · {} · {:.0} s measured",
-        run.run.profile,
+        clipped(&run.run.profile, NAME),
         number::count(run.cases.len() as u64, "case"),
         number::count(u64::from(trials), "trial"),
         run.run.measured_seconds
     );
-    text.push_str(&"─".repeat(WIDTH));
-    text.push('\n');
-    for case in &run.cases {
-        let verdict =
-            if case.verdict.holds() { case.verdict.name().to_owned() } else { case.verdict.name().to_uppercase() };
-        let about = number::count(u64::from(case.pairs_used), "trial");
-        let width = WIDTH - 14 - about.chars().count();
-        let _ = writeln!(text, "{:<width$}{about} {verdict:>13}", clipped(&case.case, width - 1));
-        for check in case.checks.iter().filter(|check| shown(check, verbose)) {
-            text.push_str(&row(check));
-            text.push('\n');
-        }
-        if let Some(first) = case.invalid.first().filter(|_| case.verdict == Verdict::Invalid) {
-            let _ = writeln!(text, "  {}", clipped(first.reasons.first().map_or("", |r| r), WIDTH - 2));
-        }
+    if run.run.quick {
+        line.push_str(" · quick");
     }
-    text.push_str(&"─".repeat(WIDTH));
-    text.push('\n');
-    text.push_str(&summary(&run.cases));
-    text
+    if run.run.interrupted {
+        line.push_str(" · interrupted");
+    }
+    line
 }
 
 fn shown(check: &CheckReport, verbose: bool) -> bool {
     verbose || !check.judged.advisory || !check.judged.verdict.holds()
 }
 
+/// The line of a case: its name, its trials, its verdict.
+fn title(case: &CaseReport) -> String {
+    let trials = number::count(u64::from(case.pairs_used), "trial");
+    let width = WIDTH - VERDICT - 1 - trials.chars().count() - 1;
+    format!("{:<width$} {trials} {}", clipped(&case.case, width), loud(case.verdict))
+}
+
+/// The first reason why there are no figures, on two lines at most.
+fn no_measurement(case: &CaseReport) -> Vec<String> {
+    let groups = grouped(&case.invalid);
+    let reason = groups.first().map(|group| group.reason).or(case.notes.first().map(String::as_str));
+    let text = wrapped("  ", "  ", reason.unwrap_or("nothing was measured"));
+    text.lines().take(2).map(|line| clipped(line, WIDTH)).collect()
+}
+
 fn row(check: &CheckReport) -> String {
     let value = check.value.map_or_else(|| "–".to_owned(), |value| number::value(value, &check.unit));
-    let limit = match (check.tolerance, check.higher_is_better) {
-        (None, _) => check.limit.clone(),
-        (Some(tolerance), higher) => {
-            let sign = if higher { '-' } else { '+' };
+    let verdict = if check.judged.advisory {
+        format!("({})", check.judged.verdict)
+    } else {
+        format!("{}{}", loud(check.judged.verdict), mark(check))
+    };
+    assembled(&check.judged.metric, &value, &comparison(check), &verdict)
+}
+
+/// What tempers a verdict, explained below the table.
+fn mark(check: &CheckReport) -> &'static str {
+    match (check.judged.advisory, check.judged.suspect, check.marginal) {
+        (true, ..) => "",
+        (_, true, _) => " ?",
+        (_, _, true) => " ~",
+        _ => "",
+    }
+}
+
+/// Change, interval and limit; the interval gives way where they do not fit.
+fn comparison(check: &CheckReport) -> String {
+    let limit = check.tolerance.map_or_else(
+        || check.limit.clone(),
+        |tolerance| {
+            let sign = if check.higher_is_better { '-' } else { '+' };
             let unit = if check.unit.is_empty() { "pp" } else { "%" };
             format!("{sign}{}{unit}", (tolerance * 1e4).round() / 1e2)
-        }
+        },
+    );
+    let (size, interval) = match change(check) {
+        Some(change) => (change.size, change.interval.unwrap_or_default()),
+        None => (String::new(), check.value_ci.map(|ci| number::value_interval(ci, &check.unit)).unwrap_or_default()),
     };
-    let change = change(check).unwrap_or_default();
-    let word = if check.judged.advisory { format!("({})", check.judged.verdict) } else { word(check) };
-    // "improved" needs eight places, "INCONCLUSIVE" twelve: the change column gives way first.
-    format!("  {:<19}{value:>12}  {change:<21}{limit:>9} {word:>14}", clipped(&check.judged.metric, 18))
-}
-
-fn clipped(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
+    let full = format!("{size:>8} {interval:>15} {limit:>7}");
+    if full.chars().count() <= MIDDLE {
+        return full;
     }
-    let mut clipped: String = text.chars().take(width.saturating_sub(1)).collect();
-    clipped.push('…');
-    clipped
+    let tight = format!("{size} {interval} {limit}");
+    if tight.trim_start().chars().count() <= MIDDLE { tight.trim_start().to_owned() } else { format!("{size} {limit}") }
 }
 
-/// `7 cases: 5 pass, 1 improved, 1 REGRESSED (chatbot)`.
+/// A row in its columns; a wide value takes room from the metric's name.
+fn assembled(metric: &str, value: &str, comparison: &str, verdict: &str) -> String {
+    let right = format!("{value:>VALUE$} {comparison:>MIDDLE$} {verdict:<VERDICT$}");
+    let width = (METRIC + 1 + VALUE + 1 + MIDDLE + 1 + VERDICT).saturating_sub(right.chars().count() + 1);
+    let row = format!("  {:<width$} {right}", clipped(metric, width));
+    clipped(row.trim_end(), WIDTH)
+}
+
+/// `7 cases: 5 pass, 1 improved, 1 REGRESSED (chatbot)`; where that is too long, a line for each verdict that does not
+/// hold, the worst first.
 fn summary(cases: &[CaseReport]) -> String {
-    let mut parts = Vec::new();
-    for verdict in [
-        Verdict::Pass,
-        Verdict::Improved,
-        Verdict::Unresolved,
-        Verdict::Inconclusive,
-        Verdict::Missing,
-        Verdict::Invalid,
-        Verdict::Exceeded,
-        Verdict::Regressed,
-    ] {
-        let names: Vec<&str> =
-            cases.iter().filter(|case| case.verdict == verdict).map(|case| case.case.as_str()).collect();
-        match (names.len(), verdict.holds()) {
-            (0, _) => {}
-            (n, true) => parts.push(format!("{n} {verdict}")),
-            (n, false) => parts.push(format!("{n} {} ({})", verdict.name().to_uppercase(), names.join(", "))),
-        }
+    if cases.is_empty() {
+        return "nothing was measured".into();
     }
-    if parts.is_empty() { "nothing was measured\n".into() } else { format!("{}\n", parts.join(", ")) }
+    let of = |verdict: Verdict| cases.iter().filter(move |case| case.verdict == verdict);
+    let names = |verdict| of(verdict).map(|case| clipped(&case.case, NAME)).collect::<Vec<_>>().join(", ");
+    let held: Vec<String> = [Verdict::Pass, Verdict::Improved]
+        .into_iter()
+        .filter(|verdict| of(*verdict).next().is_some())
+        .map(|verdict| format!("{} {verdict}", of(verdict).count()))
+        .collect();
+    let failed: Vec<Verdict> = WORST_FIRST.into_iter().filter(|verdict| of(*verdict).next().is_some()).collect();
+    let count = number::count(cases.len() as u64, "case");
+    let parts =
+        failed.iter().map(|verdict| format!("{} {} ({})", of(*verdict).count(), loud(*verdict), names(*verdict)));
+    let line = format!("{count}: {}", held.iter().cloned().chain(parts).collect::<Vec<_>>().join(", "));
+    if line.chars().count() <= WIDTH {
+        return line;
+    }
+    let mut lines = vec![if held.is_empty() { count } else { format!("{count}: {}", held.join(", ")) }];
+    for verdict in failed {
+        let first = format!("  {} {}: ", of(verdict).count(), loud(verdict));
+        lines.push(wrapped(&first, "    ", &names(verdict)));
+    }
+    lines.join("\n")
 }

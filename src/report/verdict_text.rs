@@ -2,217 +2,225 @@
 
 use std::fmt::Write as _;
 
-use crate::gate::Verdict;
+use crate::gate::{JobNoise, Verdict};
+use crate::report::check_text::{change, check_line, detectable, fails_by_itself, is_error_rate, loud, place};
+use crate::report::hints::hints;
+use crate::report::lines::wrapped;
 use crate::report::number;
-use crate::report::{CaseReport, CheckReport};
+use crate::report::{CaseReport, CheckReport, Invalidated};
 
-/// The change of a check in the metric's own direction: a throughput that fell by 3 % is `-3.0 % [-3.4, -2.6]`.
-pub(crate) fn change(check: &CheckReport) -> Option<String> {
-    let judged = &check.judged;
-    let flip = check.higher_is_better;
-    if let Some(difference) = judged.difference {
-        let sign = if flip { -1.0 } else { 1.0 };
-        let interval = judged.ci.or(judged.bounds).map(|[low, high]| {
-            let [low, high] = if flip { [-high, -low] } else { [low, high] };
-            format!(" {}", number::points_interval([low, high]))
-        });
-        // Adding 0 turns −0 into 0.
-        return Some(format!("{}{}", number::points(sign * difference + 0.0), interval.unwrap_or_default()));
-    }
-    let ratio = judged.ratio?;
-    let (ratio, interval) = match (flip, judged.ci) {
-        (true, ci) => (1.0 / ratio, ci.map(|[low, high]| [1.0 / high, 1.0 / low])),
-        (false, ci) => (ratio, ci),
-    };
-    let interval = interval.map(|ci| format!(" {}", number::change_interval(ci)));
-    Some(format!("{}{}", number::change(ratio), interval.unwrap_or_default()))
-}
-
-/// What the check could have found: `+4.9 %`, or points for shares.
-fn detectable(check: &CheckReport) -> Option<String> {
-    let size = check.judged.detectable.filter(|size| size.is_finite())?;
-    Some(if check.judged.difference.is_some() { number::points(size) } else { number::change(1.0 + size) })
-}
-
-fn tolerance(check: &CheckReport) -> Option<String> {
-    let tolerance = check.tolerance?;
-    Some(if check.judged.difference.is_some() || check.unit.is_empty() {
-        format!("tolerance {} pp", (tolerance * 1e4).round() / 1e2)
-    } else {
-        format!("tolerance {}", number::percent(tolerance))
-    })
-}
-
-/// One line on a check: `tpot.p50 chatbot +4.1 % [+3.2, +5.0] 8 trials, tolerance 3 %: REGRESSED`.
-pub fn check_line(case: &CaseReport, check: &CheckReport) -> String {
-    let mut line = format!("{} {}", check.judged.metric, case.case);
-    if let Some(change) = change(check) {
-        let _ = write!(line, " {change}");
-    } else if let Some(value) = check.value {
-        let _ = write!(line, " {}", number::value(value, &check.unit));
-    }
-    let _ = write!(line, " {}", number::count(u64::from(case.pairs_used), "trial"));
-    match tolerance(check) {
-        Some(tolerance) => {
-            let _ = write!(line, ", {tolerance}");
-        }
-        None => {
-            let _ = write!(line, ", limit {}", check.limit);
-        }
-    }
-    let _ = write!(line, ": {}", word(check));
-    line
-}
-
-/// The verdict as a word that stands out without colour.
-pub(crate) fn word(check: &CheckReport) -> String {
-    let verdict = check.judged.verdict;
-    let word = if verdict.holds() { verdict.name().to_owned() } else { verdict.name().to_uppercase() };
-    match (check.judged.suspect, check.marginal) {
-        (true, _) => format!("{word} (suspect)"),
-        (_, true) => format!("{word} (marginal)"),
-        _ => word,
-    }
-}
+/// Most reasons for invalid trials that are listed.
+const REASONS_SHOWN: usize = 4;
 
 /// Everything a person needs to act on a verdict: what, how much, how sure, and what to do.
 ///
 /// Checks that hold are left out unless `verbose`.
 pub fn verdict_text(case: &CaseReport, verbose: bool) -> String {
-    let mut text = headline(case);
-    for invalid in &case.invalid {
-        for reason in &invalid.reasons {
-            let _ = write!(text, "\n  trial {} was no measurement: {}", invalid.trial, indented(reason));
-        }
+    let mut lines = vec![headline(case)];
+    lines.extend(consequence(case));
+    lines.extend(no_measurements(case));
+    lines.extend(case.differences.iter().map(|difference| item("not comparable: ", difference)));
+    lines.extend(without_baseline(case));
+    if case.checks.is_empty() && case.verdict != Verdict::Invalid {
+        lines.push("  no check was judged".into());
     }
-    for difference in &case.differences {
-        let _ = write!(text, "\n  not comparable: {difference}");
-    }
-    for check in &case.checks {
-        if verbose || !check.judged.verdict.holds() || check.marginal {
-            text.push('\n');
-            text.push_str(&details(case, check));
-        }
-    }
-    let label = if case.verdict == Verdict::Invalid { "reason" } else { "note" };
-    for note in &case.notes {
-        let _ = write!(text, "\n  {label}: {}", indented(note));
-    }
+    lines.extend(case.checks.iter().flat_map(|check| told(case, check, verbose)));
+    let label = if case.verdict == Verdict::Invalid { "reason: " } else { "note: " };
+    lines.extend(case.notes.iter().map(|note| item(label, note)));
     if !case.subject.is_empty() && case.verdict != Verdict::Pass {
         let subject: Vec<String> = case.subject.iter().map(|(key, value)| format!("{key} {value}")).collect();
-        let _ = write!(text, "\n  measured: {}", subject.join(", "));
+        lines.push(item("tested: ", &subject.join(", ")));
     }
-    for hint in hints(case) {
-        let _ = write!(text, "\n  hint: {}", indented(&hint));
+    if let Some(baseline) = &case.baseline {
+        let jobs = number::count(u64::from(baseline.jobs), "job");
+        lines.push(format!("  baseline: {} ({jobs}, the latest of {})", baseline.path, day(&baseline.recorded)));
     }
-    text.push_str("\n  report: target/tokpace/latest/report.md");
-    text
+    lines.extend(case.pending.iter().map(|path| format!("  pending: {path}")));
+    lines.extend(hints(case).iter().map(|hint| item("hint: ", hint)));
+    lines.push("  report: target/tokpace/latest/report.md".into());
+    lines.join("\n")
 }
 
-fn indented(text: &str) -> String {
-    text.replace('\n', "\n    ")
+fn item(label: &str, text: &str) -> String {
+    wrapped(&format!("  {label}"), "    ", text)
+}
+
+/// `2026-01-31` of a full timestamp.
+fn day(timestamp: &str) -> &str {
+    timestamp.split('T').next().unwrap_or(timestamp)
 }
 
 fn headline(case: &CaseReport) -> String {
-    let mut line = format!("{}: {} on profile `{}`", case.case, case.verdict, case.profile);
+    let mut line = format!("{}: {} on profile `{}`", case.case, loud(case.verdict), case.profile);
     let _ = write!(line, ", {}", number::count(u64::from(case.pairs_used), "trial"));
     if let Some(baseline) = &case.baseline {
         let _ = write!(line, " against {}", number::count(u64::from(baseline.jobs), "accepted job"));
     }
-    if let Some(rule) = &case.failed {
-        let _ = write!(line, "\n  fails because {rule}");
-    }
     line
 }
 
-fn details(case: &CaseReport, check: &CheckReport) -> String {
-    let mut text = format!("  {}", check_line(case, check));
-    if check.judged.advisory {
-        text.push_str(" (advisory)");
+/// What the verdict does to the build.
+fn consequence(case: &CaseReport) -> Option<String> {
+    match &case.failed {
+        Some(rule) => Some(item("fails because ", rule)),
+        None => (!case.verdict.holds()).then(|| "  does not fail the build".into()),
     }
-    let mut facts = Vec::new();
-    if let Some(value) = check.value {
-        let mut fact = format!("measured {}", number::value(value, &check.unit));
-        if let Some([low, high]) = check.value_ci {
-            let _ = write!(fact, " [{}, {}]", number::value(low, &check.unit), number::value(high, &check.unit));
+}
+
+/// Trials that were no measurement, those with equal reasons together.
+fn no_measurements(case: &CaseReport) -> Vec<String> {
+    let groups = grouped(&case.invalid);
+    let again = if case.verdict == Verdict::Invalid { "" } else { " (measured again)" };
+    let mut lines: Vec<String> = groups
+        .iter()
+        .take(REASONS_SHOWN)
+        .map(|Group { reason, trials, differ }| {
+            let numbers: Vec<String> = trials.iter().map(u32::to_string).collect();
+            let (noun, verb) = if trials.len() == 1 { ("trial", "was") } else { ("trials", "were") };
+            let of = if *differ { format!(" (trial {})", trials[0]) } else { String::new() };
+            item(&format!("{noun} {} {verb} no measurement: ", numbers.join(", ")), &format!("{reason}{of}{again}"))
+        })
+        .collect();
+    if let Some(more) = groups.len().checked_sub(REASONS_SHOWN).filter(|more| *more > 0) {
+        lines.push(format!("  and {}; `run.json` has them all", number::count(more as u64, "further reason")));
+    }
+    lines
+}
+
+pub(super) struct Group<'a> {
+    /// The first trial's words.
+    pub(super) reason: &'a str,
+    pub(super) trials: Vec<u32>,
+    /// Whether the trials' figures differ.
+    pub(super) differ: bool,
+}
+
+/// Reasons that differ in their figures at most belong together.
+pub(super) fn grouped(invalid: &[Invalidated]) -> Vec<Group<'_>> {
+    let shape = |reason: &str| reason.replace(|c: char| c.is_ascii_digit() || c == '.', "");
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for Invalidated { trial, reasons, .. } in invalid {
+        for reason in reasons {
+            match groups.iter_mut().find(|group| shape(group.reason) == shape(reason)) {
+                Some(group) => {
+                    group.trials.push(*trial);
+                    group.differ |= group.reason != reason;
+                }
+                None => groups.push(Group { reason, trials: vec![*trial], differ: false }),
+            }
         }
-        facts.push(fact);
     }
-    if let Some(reference) = check.reference {
-        facts.push(format!("baseline {}", number::value(reference, &check.unit)));
+    groups
+}
+
+/// All figures that have nothing to be compared with, in one sentence.
+fn without_baseline(case: &CaseReport) -> Option<String> {
+    let figures: Vec<String> = case
+        .checks
+        .iter()
+        .filter(|check| check.judged.verdict == Verdict::Missing)
+        .filter_map(|check| Some(format!("{} {}", check.judged.metric, number::value(check.value?, &check.unit))))
+        .collect();
+    (!figures.is_empty()).then(|| item("no baseline to compare with: ", &format!("measured {}", figures.join(", "))))
+}
+
+/// The words on a check: none, its line, or everything that is known of it where it decides the case.
+fn told(case: &CaseReport, check: &CheckReport, verbose: bool) -> Vec<String> {
+    let verdict = check.judged.verdict;
+    if verbose {
+        return details(case, check);
     }
-    if !facts.is_empty() {
-        let _ = write!(text, "\n    {}", facts.join(", "));
+    let hopeless = case.checks.iter().any(fails_by_itself);
+    match case.verdict {
+        // What no measurement says about a limit is not worth reading, unless it condemns by itself.
+        Verdict::Invalid if !matches!(verdict, Verdict::Regressed | Verdict::Exceeded) => Vec::new(),
+        // Where hardly a request succeeds, there is nothing else to learn.
+        _ if hopeless && !fails_by_itself(check) => Vec::new(),
+        _ if verdict == Verdict::Missing && check.value.is_some() => Vec::new(),
+        _ if verdict == Verdict::Pass && !check.marginal => Vec::new(),
+        _ if check.judged.advisory || verdict.holds() || (verdict < case.verdict && verdict < Verdict::Exceeded) => {
+            let reason = check.judged.reason.as_deref().filter(|_| verdict == Verdict::Unresolved);
+            let reason = reason.map(|reason| wrapped("    ", "      ", reason));
+            std::iter::once(line(case, check)).chain(reason).collect()
+        }
+        _ => details(case, check),
     }
-    let place = check.line.map_or_else(|| case.file.clone(), |line| format!("{}:{line}", case.file));
+}
+
+fn line(case: &CaseReport, check: &CheckReport) -> String {
+    let advisory = if check.judged.advisory { " (advisory)" } else { "" };
+    format!("  {}{advisory}", check_line(case, check))
+}
+
+fn details(case: &CaseReport, check: &CheckReport) -> Vec<String> {
+    let judged = &check.judged;
+    let mut lines = vec![line(case, check)];
+    let mut push = |text: &str| lines.push(wrapped("    ", "      ", text));
+    push(&measured(case, check));
     let origin = if check.line.is_some() { "" } else { " (default check)" };
-    let _ = write!(text, "\n    limit \"{}\" at {place}{origin}", check.limit);
-    if let Some(reason) = &check.judged.reason {
-        let _ = write!(text, "\n    {}", indented(reason));
+    push(&format!("limit \"{}\" at {}{origin}", check.limit, place(case, check)));
+    if let Some(reason) = &judged.reason {
+        // Behind the colon the judge repeats the interval, in the direction of cost.
+        let reason = if judged.ci.is_some() { reason.split(": ").next().unwrap_or(reason) } else { reason };
+        push(reason);
+    }
+    if judged.suspect {
+        push("worse than the baseline for certain; whether by more than tolerated is open");
+    }
+    if check.marginal {
+        push("the limit lies within the interval: another run may decide otherwise");
     }
     if let Some(size) = detectable(check) {
-        let _ = write!(text, "\n    a change of {size} would have been found with 90 %");
+        push(&format!("a change of {size} would have been found 9 times out of 10"));
     }
-    if let Some(smallest) = check.judged.certifiable.filter(|_| check.judged.verdict == Verdict::Inconclusive) {
-        let _ = write!(text, "\n    the smallest tolerance that could pass here is {}", number::percent(smallest));
+    if let Some(smallest) = judged.certifiable.filter(|size| too_noisy(check, *size)) {
+        push(&format!(
+            "an unchanged build passes reliably only with a tolerance of {} or more",
+            number::percent(smallest)
+        ));
     }
-    if let Some(noise) = &check.judged.job_noise {
-        let _ = write!(text, "\n    {}", job_noise(noise));
+    if let Some(noise) = &judged.job_noise {
+        push(&job_noise(noise));
+    }
+    lines
+}
+
+/// Whether even an unchanged build could not pass, the smallest tolerance for which is `certifiable`.
+pub(super) fn too_noisy(check: &CheckReport, certifiable: f64) -> bool {
+    check.judged.verdict == Verdict::Inconclusive && check.tolerance.is_some_and(|tolerance| certifiable > tolerance)
+}
+
+/// What was measured, against what, and how sure that is.
+fn measured(case: &CaseReport, check: &CheckReport) -> String {
+    let value = |value: f64| number::value(value, &check.unit);
+    let mut text = check.value.map_or_else(|| "no value".to_owned(), |v| format!("measured {}", value(v)));
+    if is_error_rate(check) && case.errors > 0 {
+        let classes: Vec<String> = case.failures.iter().map(|(class, n)| format!("{class} {n}")).collect();
+        let classes = if classes.is_empty() { String::new() } else { format!(": {}", classes.join(", ")) };
+        let _ = write!(text, " ({} of {} requests{classes})", case.errors, case.requests);
+    }
+    if let Some(reference) = check.reference {
+        let _ = write!(text, ", baseline {}", value(reference));
+    }
+    if let Some(interval) = change(check).and_then(|change| change.interval) {
+        let what = if check.judged.ci.is_some() { "90 % interval" } else { "one-sided limits" };
+        let _ = write!(text, "; {what} {interval}");
+    } else if let Some(interval) = check.value_ci {
+        let _ = write!(text, "; 90 % interval {}", number::value_range(interval, &check.unit));
     }
     text
 }
 
-fn job_noise(noise: &crate::gate::JobNoise) -> String {
-    let assumed = format!("job-to-job noise {} assumed", number::percent(noise.assumed));
+fn job_noise(noise: &JobNoise) -> String {
+    let share = |share: f64| format!("{:.2} %", share * 100.0);
+    let jobs = number::count(u64::from(noise.jobs), "job");
     match noise.measured {
-        None => format!("{assumed} ({}; 8 would measure it)", number::count(u64::from(noise.jobs), "job")),
+        None => format!("job-to-job noise {} assumed: {jobs} cannot measure it", share(noise.used)),
         Some(measured) => format!(
-            "{assumed}, {} measured over {}: {} used",
-            number::percent(measured),
-            number::count(u64::from(noise.jobs), "job"),
-            number::percent(noise.used)
+            "job-to-job noise {} ({} assumed, {} measured over {jobs})",
+            share(noise.used),
+            share(noise.assumed),
+            share(measured)
         ),
     }
-}
-
-fn hints(case: &CaseReport) -> Vec<String> {
-    let accept = format!("cargo tokpace accept {} --reason \"…\"", quoted(&case.case));
-    let record = "cargo tokpace run --record 3";
-    let mut hints: Vec<String> = Vec::new();
-    for hint in case.hints.iter().chain(case.invalid.iter().flat_map(|invalid| &invalid.hints)) {
-        if !hints.contains(hint) {
-            hints.push(hint.clone());
-        }
-    }
-    match case.verdict {
-        Verdict::Regressed if case.pending.is_some() => {
-            hints.push(format!("if the change is wanted: `{accept}`"));
-        }
-        Verdict::Improved if case.pending.is_some() => {
-            hints.push(format!("to hold future builds to these figures: `{accept}`"));
-        }
-        Verdict::Regressed | Verdict::Improved => {
-            hints.push(format!("if the change is wanted, run it outside of CI and `{accept}`"));
-        }
-        Verdict::Missing if case.pending.is_some() => hints.push(format!("to make this the baseline: `{accept}`")),
-        Verdict::Missing => {
-            hints.push(
-                "record one outside of CI: `cargo tokpace run`, then `cargo tokpace accept`, and commit it".into(),
-            );
-        }
-        Verdict::Inconclusive if !case.differences.is_empty() => {
-            hints.push(format!("measure under the baseline's conditions, or make this the baseline: `{accept}`"))
-        }
-        Verdict::Inconclusive => {
-            hints.push(format!("record more jobs (`{record}`, then accept), measure `job_noise`, or allow more trials"))
-        }
-        _ => {}
-    }
-    hints
-}
-
-/// A name as a shell word.
-fn quoted(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:=/,".contains(c);
-    if name.chars().all(plain) { name.to_owned() } else { format!("'{name}'") }
 }
