@@ -1,5 +1,7 @@
 //! What stands ready while a run measures: the lock, the target, the load workers.
 
+use std::sync::atomic::AtomicBool;
+
 use crate::engine::{Engine, EngineError, TransportOptions};
 use crate::harness::MeasureLock;
 use crate::harness::measure::MeasureError;
@@ -35,19 +37,19 @@ impl Bench {
     }
 
     /// One short request, so that what is wrong is said before load is sent.
-    pub(crate) fn check(&mut self, case: &Case) -> Result<(), MeasureError> {
+    pub(crate) fn check(&mut self, case: &Case, stop: &AtomicBool) -> Result<(), MeasureError> {
         self.engine(case.request.http2)?;
         let Self { target, engines, .. } = self;
         if let Some(engine) = &mut engines[usize::from(case.request.http2)] {
-            target::smoke(engine, target, case.request.stream)?;
+            target::smoke(engine, target, case.request.stream, stop)?;
         }
         Ok(())
     }
 
     /// Walks the target step by step.
-    pub(crate) fn walk(&mut self) -> Result<Probe, EngineError> {
+    pub(crate) fn walk(&mut self, stop: &AtomicBool) -> Result<Probe, EngineError> {
         self.engine(false)?;
         let Self { target, engines, .. } = self;
-        Ok(engines[0].as_mut().map_or_else(Probe::default, |engine| target::walk(engine, target)))
+        Ok(engines[0].as_mut().map_or_else(Probe::default, |engine| target::walk(engine, target, stop)))
     }
 }

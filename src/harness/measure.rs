@@ -141,7 +141,7 @@ pub(crate) fn measure(
         let middle = crate::baseline::middle(&b.jobs, "output_tokens.p50")?;
         middle.value()
     });
-    bench.check(case)?;
+    bench.check(case, context.stop.flag())?;
     let mut runner = Runner { case, bench, context };
     runner.unmeasured(&measured.plan.warmup, users(measured.plan.pacing), "warmup", 0)?;
     if let Some(server) = &runner.bench.target.embedded {

@@ -176,7 +176,7 @@ impl Session {
     pub fn probe(&mut self) -> Result<Probe, MeasureError> {
         self.ready()?;
         let Some(bench) = &mut self.bench else { return Err(MeasureError::Interrupted) };
-        Ok(bench.walk()?)
+        Ok(bench.walk(self.stop.flag())?)
     }
 
     /// Whether a signal has ended the run, and with which exit code.
@@ -276,10 +276,10 @@ impl Session {
         }
     }
 
-    /// The verdict table, and the words of every case that does not hold although its test passed.
+    /// The verdict table, and the words of every case that has more to say than that it passed.
     pub fn table(&self) -> String {
         let mut text = report::table(&self.report_of(self.reports.clone()), self.flags.verbose);
-        for case in self.reports.iter().filter(|case| !case.verdict.holds() && case.failed.is_none()) {
+        for case in self.reports.iter().filter(|case| case.verdict != Verdict::Pass && case.failed.is_none()) {
             text.push('\n');
             text.push_str(&case.text);
             text.push('\n');

@@ -152,8 +152,13 @@ pub(crate) fn version(client: &Transport, base_url: &str) -> Option<String> {
     (status == 200).then(|| serde_json::from_str::<Version>(&body).ok())?.map(|v| v.version)
 }
 
-/// Sends one short request through `engine` and says whether its answer can be measured.
-pub fn smoke(engine: &mut Engine, target: &Target, stream: bool) -> Result<RequestRecord, ProbeError> {
+/// Sends one short request through `engine` and says whether its answer can be measured. `stop` gives it up.
+pub fn smoke(
+    engine: &mut Engine,
+    target: &Target,
+    stream: bool,
+    stop: &AtomicBool,
+) -> Result<RequestRecord, ProbeError> {
     const TOKENS: u32 = 4;
     let text = "Count from one to four.";
     let body = openai_chat::body(&target.model, None, text, TOKENS, stream, &target.extra);
@@ -176,10 +181,10 @@ pub fn smoke(engine: &mut Engine, target: &Target, stream: bool) -> Result<Reque
     };
     let url = round.url.clone();
     let recording = engine
-        .run(round, &AtomicBool::new(false))
+        .run(round, stop)
         .map_err(|e| ProbeError::new(format!("failed to send a request: {e}"), "run with `RUST_LOG=tokpace=debug`"))?;
     let Some(raw) = recording.requests.first() else {
-        return Err(ProbeError::new("the smoke request was not sent", "run with `RUST_LOG=tokpace=debug`"));
+        return Err(ProbeError::new("interrupted before the target had answered a short request", "run it again"));
     };
     let record = openai_chat::interpret(raw, &target.tokenizer);
     let Some(failure) = &record.failure else {
@@ -210,7 +215,7 @@ pub fn smoke(engine: &mut Engine, target: &Target, stream: bool) -> Result<Reque
 }
 
 /// Walks a target step by step, for `cargo tokpace check`.
-pub fn walk(engine: &mut Engine, target: &Target) -> Probe {
+pub fn walk(engine: &mut Engine, target: &Target, stop: &AtomicBool) -> Probe {
     let mut probe = Probe::default();
     let mut step = |name, outcome: Result<String, ProbeError>| {
         let passed = outcome.is_ok();
@@ -239,7 +244,7 @@ pub fn walk(engine: &mut Engine, target: &Target) -> Probe {
     if !step("model", model) {
         return probe;
     }
-    let record = match smoke(engine, target, true) {
+    let record = match smoke(engine, target, true, stop) {
         Ok(record) => record,
         Err(error) => {
             step("stream", Err(error));
