@@ -129,7 +129,10 @@ impl Failure {
     /// A failure with at most [`Self::MAX_MESSAGE`] characters of `message`.
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
         let mut message = message.into();
-        message.truncate(cut(&message, Self::MAX_MESSAGE).len());
+        match cut(&message, Self::MAX_MESSAGE).len() {
+            0 if !message.is_empty() => message = "(a word that is too long to quote)".into(),
+            length => message.truncate(length),
+        }
         Self { class, message }
     }
 }

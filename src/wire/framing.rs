@@ -191,7 +191,8 @@ fn data_that_is_not_json_is_a_parse_failure() {
 
 #[test]
 fn http_errors_keep_the_server_s_message() {
-    let long = "x".repeat(600);
+    let long = "slow down ".repeat(60);
+    let unbroken = "x".repeat(600);
     let table = [
         (429, r#"{"error":{"message":"slow down","type":"rate_limit"}}"#, "slow down"),
         (400, r#"{"object":"error","message":"too long"}"#, "too long"),
@@ -200,6 +201,7 @@ fn http_errors_keep_the_server_s_message() {
         (503, "", "status 503 without a body"),
         (302, "", "status 302 without a body"),
         (500, &long, &long[..500]),
+        (500, &unbroken, "(a word that is too long to quote)"),
     ];
     for (status, body, expected) in table {
         // A body that breaks off does not make an error status anything else.

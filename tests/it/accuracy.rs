@@ -82,8 +82,10 @@ fn measure(plan: &Plan) -> Vec<RequestRecord> {
     recording.requests.iter().map(|raw| openai_chat::interpret(raw, &Tokenizer::bundled())).collect()
 }
 
+type Figure = fn(&RequestMetrics) -> Option<u64>;
+
 /// The median of a metric in milliseconds.
-fn median(records: &[RequestRecord], pacing: Pacing, metric: fn(&RequestMetrics) -> Option<u64>) -> f64 {
+fn median(records: &[RequestRecord], pacing: Pacing, metric: Figure) -> f64 {
     let mut values: Vec<u64> =
         records.iter().map(|record| metric(&RequestMetrics::of(record, pacing)).unwrap()).collect();
     values.sort_unstable();
@@ -94,8 +96,7 @@ fn agrees(plan: &Plan) -> Result<(), String> {
     let predicted = replay(plan, &config(), SEED, "", &Tokenizer::bundled());
     let measured = measure(plan);
     assert_eq!(measured.len(), predicted.len());
-    let metrics: [(&str, fn(&RequestMetrics) -> Option<u64>); 3] =
-        [("ttft", |m| m.ttft), ("tpot", |m| m.tpot), ("e2e_latency", |m| m.e2e_latency)];
+    let metrics: [(&str, Figure); 3] = [("ttft", |m| m.ttft), ("tpot", |m| m.tpot), ("e2e_latency", |m| m.e2e_latency)];
     for (name, metric) in metrics {
         let (real, ideal) = (median(&measured, plan.pacing, metric), median(&predicted, plan.pacing, metric));
         if (real - ideal).abs() > 0.2 * ideal + 3.0 {

@@ -1,5 +1,7 @@
 //! The product driven from outside, as a user drives it.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a helper of tests is a failed test")]
+
 mod accept;
 mod accuracy;
 mod bad_files;
