@@ -239,7 +239,8 @@ fn is_json(body: &[u8]) -> bool {
     matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
-fn status_message(status: u16, body: &[u8]) -> String {
+/// What a server says in a body that refuses a request.
+pub(crate) fn status_message(status: u16, body: &[u8]) -> String {
     let body = String::from_utf8_lossy(body);
     if body.trim().is_empty() {
         return format!("status {status} without a body");

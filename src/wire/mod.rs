@@ -9,5 +9,6 @@ pub mod openai_chat;
 mod raw;
 mod sse;
 
+pub(crate) use decode::status_message;
 pub use raw::{RawRequest, Read};
 pub use sse::{SseError, SseEvent, SseParser};

@@ -98,7 +98,7 @@ fn a_regression_fails_and_can_be_accepted() {
             " ms, baseline ",
             "limit \"<= baseline + 15%\" at scenarios/chat.toml:17",
             "slowdown.decode 50%",
-            "if the change is wanted: `cargo tokpace accept chat --reason",
+            "if the change is wanted, accept it: `cargo tokpace accept chat --reason",
             "1 REGRESSED (chat)",
         ],
     );
@@ -137,7 +137,9 @@ fn ci_writes_no_baseline() {
     project.tokpace("accept --all").expect(0, &["first baseline"]);
     let before = project.read(BASELINE);
     project.tokpace("run").expect(0, &["chat ... pass"]);
-    project.tokpace(&format!("run {SLOWER}")).expect(1, &["chat ... regressed", "run it outside of CI"]);
+    project
+        .tokpace(&format!("run {SLOWER}"))
+        .expect(1, &["chat ... regressed", "measure it outside of CI and accept it"]);
     assert_eq!(project.read(BASELINE), before);
     assert!(!project.exists(PENDING));
 }

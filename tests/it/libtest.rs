@@ -82,13 +82,13 @@ fn a_regression_fails_its_test() {
     project.perf("--update=always").expect(0, &["test chat ... ok", "1 MISSING (chat)"]);
     let output = project.perf("--set slowdown.decode=50%");
     output.expect(101, &["test chat ... FAILED", "0 passed; 1 failed", "1 REGRESSED (chat)"]);
-    for text in ["chat: regressed on profile `embedded`", "tpot.p50 chat +", "at scenarios/chat.toml:17", "─────"]
+    for text in ["chat: REGRESSED on profile `embedded`", "tpot.p50 chat +", "at scenarios/chat.toml:17", "─────"]
     {
         assert!(output.stdout.contains(text), "{text}: {output}");
     }
     // The same by environment variables, as under a runner that passes no flags on.
     let project = project.with_variable("TOKPACE_SET", "slowdown.decode=50%;slowdown.prefill=1%");
-    project.perf("").expect(101, &["chat: regressed", "slowdown.prefill 1%"]);
+    project.perf("").expect(101, &["chat: REGRESSED", "slowdown.prefill 1%"]);
     let project = project.with_variable("TOKPACE_QUICK", "1");
     project.perf("").expect(0, &["quick run: 2 trials decide nothing"]);
 }

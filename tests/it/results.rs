@@ -144,7 +144,7 @@ fn the_files_for_programs_fit_their_schemas() {
     let tpot = case["checks"].as_array().unwrap().iter().find(|check| check["metric"] == "tpot.p50").unwrap();
     assert!(keys(tpot).is_superset(&["verdict", "ratio", "ci", "m", "se", "pT", "limit", "value"].into()), "{tpot}");
     assert!((1.3..1.7).contains(&tpot["ratio"].as_f64().unwrap()), "{tpot}");
-    assert!(case["text"].as_str().unwrap().starts_with("chat: regressed on profile `embedded`"));
+    assert!(case["text"].as_str().unwrap().starts_with("chat: REGRESSED on profile `embedded`"));
     assert_eq!(case["subject"]["slowdown.decode"], "50%");
 }
 

@@ -99,8 +99,12 @@ impl Output {
     #[track_caller]
     pub(crate) fn expect(&self, code: i32, texts: &[&str]) -> &Self {
         assert_eq!(self.code, code, "{self}");
+        // Reports wrap their lines: where a line breaks is no part of the message.
+        let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (stdout, stderr) = (folded(&self.stdout), folded(&self.stderr));
         for text in texts {
-            assert!(self.stdout.contains(text) || self.stderr.contains(text), "`{text}` is missing\n{self}");
+            let text = folded(text);
+            assert!(stdout.contains(&text) || stderr.contains(&text), "`{text}` is missing\n{self}");
         }
         self
     }
