@@ -99,7 +99,7 @@ fn assert_fits(value: &Value, schema: &Value, root: &Value, place: &str) {
         _ => Vec::new(),
     };
     let fits = |name: &&str| *name == kind || (*name == "number" && kind == "integer");
-    assert!(named.is_empty() || named.iter().any(|name| fits(name)), "{place} is {kind}, not {named:?}");
+    assert!(named.is_empty() || named.iter().any(fits), "{place} is {kind}, not {named:?}");
     if let Some(fields) = value.as_object() {
         for required in schema["required"].as_array().into_iter().flatten() {
             assert!(fields.contains_key(required.as_str().unwrap()), "{place} has no {required}");
