@@ -11,7 +11,7 @@ use crate::engine::{Engine, Outgoing, Round, Transport};
 use crate::plan::Pacing;
 use crate::record::{FailureClass, RequestRecord, cut};
 use crate::target::Target;
-use crate::wire::openai_chat;
+use crate::wire::{openai_chat, status_message};
 
 /// A step that failed: what was found and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,7 +107,8 @@ fn unreachable(url: &str, class: FailureClass, text: &str) -> ProbeError {
 }
 
 fn refused(status: u16, what: &str, body: &str) -> ProbeError {
-    let said = cut(body, 200);
+    let text = status_message(status, body.as_bytes());
+    let said = cut(&text, 200);
     match status {
         401 | 403 => ProbeError::new(
             format!("the server refused the key with status {status}: {said}"),
