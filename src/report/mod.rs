@@ -1,22 +1,26 @@
-//! What people and machines read after a run. Pure: figures in, text out.
+//! What people and machines read before and after a run. Pure: figures in, text out.
 
 mod check_text;
+mod forecast_table;
 mod hints;
 mod lines;
 mod markdown;
 mod model;
 mod number;
+mod plan_table;
 mod text;
 mod tsv;
 mod verdict_text;
 
 pub use check_text::check_line;
+pub use forecast_table::{forecast_json, forecast_table};
 pub use markdown::markdown;
 pub use model::{
     BaselineInfo, CaseReport, CaseTrials, CheckReport, ClientInfo, Invalidated, RunInfo, RunReport, RunTrials,
     TrialReport,
 };
 pub(crate) use number::percent;
+pub use plan_table::{Amount, CasePlan, Price, plan_json, plan_table};
 pub use text::table;
 pub use tsv::tsv;
 pub use verdict_text::verdict_text;

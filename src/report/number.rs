@@ -66,6 +66,16 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{percent} %")
 }
 
+/// Six digits behind the point: more than any figure deserves, and the same on every machine.
+pub(super) fn six_digits(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
+/// `value` as a line of JSON Lines.
+pub(super) fn json_line(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("structs of numbers and texts have a JSON form") + "\n"
+}
+
 /// `1 trial`, `2 trials`.
 pub(crate) fn count(n: u64, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }

@@ -241,6 +241,15 @@ pub struct Trials {
     pub quick: u32,
 }
 
+impl Trials {
+    /// Fewest and most trials of a run against a baseline.
+    pub fn range(self, quick: bool) -> (u32, u32) {
+        /// Most trials unless the scenario says otherwise.
+        const MOST: u32 = 10;
+        if quick { (self.quick, self.quick) } else { (self.min, self.max.unwrap_or(MOST).max(self.min)) }
+    }
+}
+
 /// What must hold of a case.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gate {
