@@ -2,14 +2,16 @@
 
 usage: compare.py RUN_JSON PREDICTED_JSONL
 
-Every check that is predicted beyond its tolerance by more than MARGIN must be regressed, none that is predicted
-within it may be, and every measured size must be within MARGIN points of the predicted one.
+Every check that is predicted beyond its tolerance by more than the margin must be regressed, none that is predicted
+within it may be, and every measured size must be within the margin of the predicted one: 1.5 points, or three times
+the spread that the twin itself shows from run to run where that is more.
 """
 
 import json
 import sys
 
 MARGIN = 0.015
+SPREADS = 3
 
 
 def main(run_path, predicted_path):
@@ -27,16 +29,17 @@ def main(run_path, predicted_path):
             continue
         rows += 1
         expected, seen, tolerance = prediction["ratio"], check["ratio"], prediction["tolerance"]
+        margin = max(MARGIN, SPREADS * prediction.get("spread", 0.0))
         print(
             f"{key[0]:<18} {key[1]:<18} predicted {expected - 1:+7.2%}  measured {seen - 1:+7.2%}"
             f"  tolerance {tolerance:.0%}  {check['verdict']}"
         )
-        if abs(seen - expected) > MARGIN:
+        if abs(seen - expected) > margin:
             problems.append(f"{key}: measured {seen - 1:+.2%}, predicted {expected - 1:+.2%}")
         regressed = check["verdict"] == "regressed"
         if regressed and expected - 1 <= tolerance:
             problems.append(f"{key}: regressed although {expected - 1:+.2%} is predicted within {tolerance:.0%}")
-        if not regressed and expected - 1 > tolerance + MARGIN and not check.get("advisory"):
+        if not regressed and expected - 1 > tolerance + margin and not check.get("advisory"):
             problems.append(f"{key}: {check['verdict']} although {expected - 1:+.2%} is predicted")
     print(f"{rows} checks compared, {len(problems)} problems")
     for problem in problems:

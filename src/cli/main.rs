@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::cli::surroundings::Surroundings;
-use crate::cli::{CliError, accept, check, init, judge, pending, reject, review, run, schema, sim};
+use crate::cli::{CliError, accept, check, init, judge, pending, plan, reject, review, run, schema, sim};
 
 /// Fails the build when an LLM inference server got slower
 #[derive(Debug, Parser)]
@@ -22,6 +22,8 @@ enum Verb {
     Init(init::InitArgs),
     /// Walk a target step by step and say what to change
     Check(check::CheckArgs),
+    /// Say what would be sent, how long it takes and, with --predict, what the gate would see
+    Plan(plan::PlanArgs),
     /// Measure and judge, as `cargo test --test perf` does
     Run(run::RunArgs),
     /// Judge suites of values: JSON Lines in, verdicts out
@@ -73,6 +75,7 @@ fn dispatch(verb: &Verb, line: &[String]) -> Result<u8, CliError> {
         Verb::Schema(args) => schema::schema(args, out),
         Verb::Sim(args) => sim::sim(args, out),
         Verb::Check(args) => check::check(args, line, out),
+        Verb::Plan(args) => plan::plan(args, &Surroundings::find()?.package, out),
         Verb::Run(args) => run::run(args, line, out),
         Verb::Review(args) => {
             Surroundings::find()?.with_baselines(|context| review::review(args, context, &mut io::stdin().lock(), out))

@@ -9,6 +9,7 @@ mod judge;
 mod main;
 mod numbers;
 pub mod pending;
+mod plan;
 pub mod reject;
 pub mod review;
 mod run;

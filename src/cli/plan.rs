@@ -14,7 +14,7 @@ const PRECISION: f64 = 0.002;
 
 /// Arguments of `cargo tokpace plan`.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct PlanArgs {
+pub(super) struct PlanArgs {
     /// Cases to plan: those whose name contains any of these
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
@@ -49,7 +49,7 @@ fn price(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// If a scenario, the project or a file they name cannot be used, or nothing is selected.
-pub fn plan(args: &PlanArgs, package: &Package, out: &mut dyn Write) -> Result<u8, CliError> {
+pub(super) fn plan(args: &PlanArgs, package: &Package, out: &mut dyn Write) -> Result<u8, CliError> {
     let mut session = Session::open(package, args.run.clone(), &[])?;
     let cases = select(&session, &args.filters)?;
     let text = if args.predict { predicted(&mut session, &cases, args)? } else { planned(&mut session, &cases, args)? };

@@ -24,9 +24,6 @@ use crate::scenario::{Case, Check};
 use crate::target::{ProbeError, TargetError};
 use crate::wire::openai_chat;
 
-/// Most trials against a baseline unless the scenario says otherwise.
-const MOST_TRIALS: u32 = 10;
-
 /// Why a case could not be measured. Every text ends in a hint.
 #[derive(Debug, thiserror::Error)]
 pub enum MeasureError {
@@ -119,7 +116,7 @@ pub(crate) fn measure(
     bench: &mut Bench,
     context: &mut Context<'_>,
 ) -> Result<Measured, MeasureError> {
-    let (least, most) = trial_counts(case, context.quick);
+    let (least, most) = case.trials.range(context.quick);
     // A quarter of the trials may be repeated because they were no measurement.
     let spare = (most / 4).max(1);
     let mut measured = Measured {
@@ -204,13 +201,6 @@ pub(crate) fn measure(
     }
     measured.client = lags.info(runner.bench);
     Ok(measured)
-}
-
-fn trial_counts(case: &Case, quick: bool) -> (u32, u32) {
-    if quick {
-        return (case.trials.quick, case.trials.quick);
-    }
-    (case.trials.min, case.trials.max.unwrap_or(MOST_TRIALS).max(case.trials.min))
 }
 
 /// Whether the trials' own noise still dominates: a rule that looks at variances only.
