@@ -187,7 +187,13 @@ impl Limit {
                 ("ms", _) => format!("{} {}", self.bound, Time((value * 1e6).round() as u64)),
                 _ => format!("{} {value}", self.bound),
             },
-            Reference::Baseline(tolerance) => format!("{} baseline {sign} {}", self.bound, Share(tolerance)),
+            Reference::Baseline(tolerance) => {
+                let share = Share(tolerance).to_string();
+                // Points, where a percentage of a percentage could be understood.
+                let tolerance =
+                    if metric.metric.scale() == Scale::Difference { share.replace('%', "pp") } else { share };
+                format!("{} baseline {sign} {tolerance}", self.bound)
+            }
             Reference::Variant(factor) => format!("{} {factor} * reference", self.bound),
         }
     }
@@ -235,6 +241,7 @@ mod tests {
             ("output_throughput", ">= baseline - 3%"),
             ("output_throughput", ">= 250"),
             ("error_rate", "<= 0.1%"),
+            ("error_rate", "<= baseline + 0.5pp"),
             ("ttft.p50", "<= 0.7 * reference"),
         ] {
             assert_eq!(parse(metric, text).unwrap().text(metric.parse().unwrap()), text);

@@ -39,7 +39,7 @@ fn report_md() {
     | `tpot.p50` | 4.604 ms | 4.198 ms | +9.7 % [+8.9, +10.4] | `<= baseline + 3%` | +4.3 % | **REGRESSED** |
     | `output_throughput` | 722.8 tok/s | 781.3 tok/s | -7.5 % [-8.0, -7.0] | `>= baseline - 5%` | -5.7 % | **REGRESSED** |
     | `e2e_latency.p50` | 267.7 ms | 247.3 ms | +8.3 % [+7.6, +9.0] | `<= baseline + 5%` | +6.2 % | **REGRESSED** (advisory) |
-    | `error_rate` | 0.00 % | 0.00 % | +0.00 pp | `<= baseline + 0.5%` | – | pass |
+    | `error_rate` | 0.00 % | 0.00 % | +0.00 pp | `<= baseline + 0.5pp` | – | pass |
 
     ```text
     chatbot: REGRESSED on profile `embedded`, 6 trials against 3 accepted jobs
@@ -74,7 +74,7 @@ fn report_md() {
     | `tpot.p50` | 4.193 ms | 4.198 ms | -0.1 % [-0.8, +0.6] | `<= baseline + 3%` | +4.2 % | pass |
     | `output_throughput` | 781.1 tok/s | 781.3 tok/s | +0.0 % [-0.6, +0.6] | `>= baseline - 5%` | -5.7 % | pass |
     | `e2e_latency.p50` | 247.0 ms | 247.3 ms | -0.1 % [-0.7, +0.5] | `<= baseline + 5%` | +6.2 % | pass (advisory) |
-    | `error_rate` | 0.00 % | 0.00 % | +0.00 pp | `<= baseline + 0.5%` | – | pass |
+    | `error_rate` | 0.00 % | 0.00 % | +0.00 pp | `<= baseline + 0.5pp` | – | pass |
 
     Medians over the trials: ttft.p50 50.12 ms, tpot.p50 4.194 ms, e2e_latency.p50 247.0 ms, output_throughput 780.6 tok/s.
 
@@ -108,11 +108,11 @@ fn summary_tsv() {
     chatbot	tpot.p50	regressed	false	4.604426	4.197562	ms	1.096932	1.089470	1.104444	<= baseline + 3%	0.042506	6
     chatbot	output_throughput	regressed	false	722.789857	781.331902	tok/s	1.080994	1.074823	1.087201	>= baseline - 5%	0.060632	6
     chatbot	e2e_latency.p50	regressed	true	267.743674	247.271758	ms	1.082792	1.076091	1.089534	<= baseline + 5%	0.061575	6
-    chatbot	error_rate	pass	false	0.000000	0.000000		0.000000			<= baseline + 0.5%		6
+    chatbot	error_rate	pass	false	0.000000	0.000000		0.000000			<= baseline + 0.5pp		6
     chatbot::x=1|2	ttft.p50	pass	false	50.119358	50.051249	ms	1.001369	0.988337	1.014572	<= baseline + 10%	0.125819	6
     chatbot::x=1|2	tpot.p50	pass	false	4.193061	4.197562	ms	0.998930	0.992238	1.005668	<= baseline + 3%	0.042309	6
     chatbot::x=1|2	output_throughput	pass	false	781.137441	781.331902	tok/s	1.000249	0.994506	1.006025	>= baseline - 5%	0.060697	6
     chatbot::x=1|2	e2e_latency.p50	pass	true	246.956023	247.271758	ms	0.998723	0.992516	1.004969	<= baseline + 5%	0.061627	6
-    chatbot::x=1|2	error_rate	pass	false	0.000000	0.000000		0.000000			<= baseline + 0.5%		6
+    chatbot::x=1|2	error_rate	pass	false	0.000000	0.000000		0.000000			<= baseline + 0.5pp		6
     "#);
 }

@@ -71,7 +71,7 @@ fn verbose_tells_of_every_check() {
         job-to-job noise 0.27 % (0.30 % assumed, 0.00 % measured over 3 jobs)
       error_rate chatbot +0.00 pp 6 trials, tolerance 0.5 pp: pass
         measured 0.00 %, baseline 0.00 %
-        limit "<= baseline + 0.5%" at scenarios/chatbot.toml (default check)
+        limit "<= baseline + 0.5pp" at scenarios/chatbot.toml (default check)
       baseline: baselines/embedded/chatbot.toml (3 jobs, the latest of 2026-01-20)
       report: target/tokpace/latest/report.md
     "#);
@@ -273,7 +273,7 @@ fn failed_requests_come_first() {
       error_rate chatbot +4.17 pp [+1.26, +10.40] 6 trials, tolerance 0.5 pp: REGRESSED
         measured 4.17 % (6 of 144 requests: http_status 6), baseline 0.00 %;
           one-sided limits [+1.26, +10.40]
-        limit "<= baseline + 0.5%" at scenarios/chatbot.toml (default check)
+        limit "<= baseline + 0.5pp" at scenarios/chatbot.toml (default check)
       baseline: baselines/embedded/chatbot.toml (3 jobs, the latest of 2026-01-20)
       pending: baselines/embedded/chatbot.toml.new
       hint: if the change is wanted, accept it:
@@ -286,7 +286,7 @@ fn failed_requests_come_first() {
       error_rate chatbot +61.81 pp [+51.51, +71.06] 6 trials, tolerance 0.5 pp: REGRESSED
         measured 61.81 % (89 of 144 requests: http_status 89), baseline 0.00 %;
           one-sided limits [+51.51, +71.06]
-        limit "<= baseline + 0.5%" at scenarios/chatbot.toml (default check)
+        limit "<= baseline + 0.5pp" at scenarios/chatbot.toml (default check)
         61.8 % of the requests fail; more than 5 % is a failure whatever the
           reference does
       baseline: baselines/embedded/chatbot.toml (3 jobs, the latest of 2026-01-20)
