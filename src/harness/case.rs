@@ -280,7 +280,8 @@ impl Session {
     }
 
     fn unmeasured(&self, case: &Case, error: &MeasureError) -> CaseReport {
-        let text = error.to_string();
+        // Here and not only in the rendered text: a secret of several words may be broken over two lines there.
+        let text = self.redactor.redact(&error.to_string()).into_owned();
         let mut parts = text.split("\nhint: ");
         let mut report = self.blank(case);
         report.notes.extend(parts.next().map(str::to_owned));

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::support::{Output, Project, respond, serve};
+use crate::support::{Output, Project, respond, serve, unbroken};
 
 const SECRET: &str = "c0ffee-5ecret-value";
 
@@ -25,7 +25,7 @@ fn assert_hidden(project: &Project, output: &Output) {
     output.without(SECRET).without("c0ffee");
     let mut searched = 0;
     for (path, bytes) in project.files().iter().filter(|(path, _)| !path.ends_with(".env")) {
-        let text = String::from_utf8_lossy(bytes);
+        let text = unbroken(&String::from_utf8_lossy(bytes));
         assert!(!text.contains("c0ffee"), "{} holds the secret:\n{text}", path.display());
         searched += 1;
     }
@@ -60,6 +60,19 @@ fn headers_and_files_of_variables_are_secret_too() {
     let output = project.tokpace("run");
     output.expect(3, &["***"]);
     assert_hidden(&project, &output);
+}
+
+#[test]
+fn a_secret_of_several_words_is_hidden_wherever_lines_are_broken() {
+    let keys = "model = \"m\"\nheaders = { X-Access = \"${PLACE_PASS}\" }";
+    for length in [0, 20, 30, 40, 50] {
+        let said = format!("{} c0ffee and milk for-c0ffee-lovers", "x".repeat(length));
+        let address = serve(move |_, stream| respond(stream, "401 Unauthorized", "text/plain", &said));
+        let project = Project::against(address, keys).with_variable("PLACE_PASS", "c0ffee and milk for-c0ffee-lovers");
+        let output = project.tokpace("run");
+        output.expect(3, &["***"]).without("and milk");
+        assert_hidden(&project, &output);
+    }
 }
 
 #[test]

@@ -95,26 +95,32 @@ impl Output {
         }
     }
 
-    /// Asserts the exit code and that both streams together contain every one of `texts`.
+    /// Asserts the exit code and that one of the streams contains each of `texts`, wherever lines are broken.
     #[track_caller]
     pub(crate) fn expect(&self, code: i32, texts: &[&str]) -> &Self {
         assert_eq!(self.code, code, "{self}");
-        // Reports wrap their lines: where a line breaks is no part of the message.
-        let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let (stdout, stderr) = (folded(&self.stdout), folded(&self.stderr));
         for text in texts {
-            let text = folded(text);
-            assert!(stdout.contains(&text) || stderr.contains(&text), "`{text}` is missing\n{self}");
+            assert!(self.says(text), "`{text}` is missing\n{self}");
         }
         self
     }
 
-    /// Asserts that neither stream contains `text`.
+    /// Asserts that neither stream contains `text`, wherever lines are broken.
     #[track_caller]
     pub(crate) fn without(&self, text: &str) -> &Self {
-        assert!(!self.stdout.contains(text) && !self.stderr.contains(text), "`{text}` is there\n{self}");
+        assert!(!self.says(text), "`{text}` is there\n{self}");
         self
     }
+
+    fn says(&self, text: &str) -> bool {
+        let text = unbroken(text);
+        unbroken(&self.stdout).contains(&text) || unbroken(&self.stderr).contains(&text)
+    }
+}
+
+/// A text as one line with single spaces.
+pub(crate) fn unbroken(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl std::fmt::Display for Output {
