@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use tokpace::harness::MeasureLock;
 
-/// Embedded server without noise: a request of [`SCENARIO`] takes about 20 ms.
+/// Embedded server without noise: a request of [`SCENARIO`] takes about 17 ms.
 pub(crate) const PROJECT: &str = r#"
 [profiles.embedded]
 kind = "embedded"
-ttft = { base = "5ms", per_input_token = "10us" }
+ttft = { base = "2ms", per_input_token = "10us" }
 itl = "3ms"
 jitter = "0%"
 job_noise = "1%"
@@ -227,7 +227,9 @@ impl Project {
         let _alone = measuring();
         let mut output = Output::of(self.spawn(program, arguments));
         for _ in 0..9 {
-            if !output.stdout.contains("was no measurement: the client ") {
+            // A run in which only some trials were lost has judged, and may have written what it found.
+            let lost = output.says("INVALID (") && output.says("was no measurement: the client ");
+            if !lost {
                 break;
             }
             output = Output::of(self.spawn(program, arguments));
