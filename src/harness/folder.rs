@@ -26,11 +26,6 @@ impl RunFolder {
         Ok(Self { path, redactor })
     }
 
-    /// Hides further secrets from now on.
-    pub fn set_redactor(&mut self, redactor: Redactor) {
-        self.redactor = redactor;
-    }
-
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path

@@ -241,10 +241,6 @@ impl Session {
         }
         let seed = seed_of(&self.salt_run());
         let target = Target::open(&self.profile, &self.environment, &mut self.redactor, &self.paths.root, seed)?;
-        // What the target's settings hold of secrets is known only now.
-        if let Some(folder) = &mut self.folder {
-            folder.set_redactor(self.redactor.clone());
-        }
         self.bench = Some(Bench::new(target, lock)?);
         Ok(())
     }

@@ -228,7 +228,7 @@ impl Project {
         let mut output = Output::of(self.spawn(program, arguments));
         for _ in 0..9 {
             // A run in which only some trials were lost has judged, and may have written what it found.
-            let lost = output.says("INVALID (") && output.says("was no measurement: the client ");
+            let lost = output.says("INVALID (") && output.says("no measurement: the client ");
             if !lost {
                 break;
             }
