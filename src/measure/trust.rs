@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::measure::{Trial, TrialSummary, Value};
 use crate::metric::{Metric, MetricId, Statistic};
+use crate::stats::quantile::quantile;
 use crate::units::{Nanos, millis};
 
 /// Why a trial is not a measurement.
@@ -123,10 +124,9 @@ fn send_lags(trial: &Trial) -> Vec<Nanos> {
 
 /// p50 above 1 % of the median TTFT but at least 1 ms, or p95 above 5 % of it but at least 5 ms.
 fn late(lags: &[Nanos], summary: &TrialSummary, what: &str, hint: &str) -> Option<Invalid> {
-    let mut sorted = lags.to_vec();
-    sorted.sort_unstable();
-    let at = |q: f64| sorted.get(((sorted.len() as f64 * q) as usize).min(sorted.len().saturating_sub(1)));
-    let (p50, p95) = (millis(*at(0.5)?), millis(*at(0.95)?));
+    let mut sorted: Vec<f64> = lags.iter().map(|lag| millis(*lag)).collect();
+    sorted.sort_by(f64::total_cmp);
+    let (p50, p95) = (quantile(&sorted, 0.5)?, quantile(&sorted, 0.95)?);
     // Without streaming the latency as a whole is what the lag would distort.
     let scale = median(summary, Metric::Ttft).or_else(|| median(summary, Metric::E2eLatency))?;
     let limits = ((0.01 * scale).max(1.0), (0.05 * scale).max(5.0));
