@@ -1,5 +1,7 @@
 //! One request on the wire: written, then read until its stream ends or is given up.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,25 +16,28 @@ use crate::wire::{RawRequest, Read};
 /// An answer longer than this is given up: no server sends it, and memory is finite.
 const LONGEST_ANSWER: usize = 256 << 20;
 
-/// A request as it will be written. Made before the round begins: parsing and header maps are no part of sending.
-pub(crate) fn prepare(transport: &Transport, round: &Round, outgoing: &Outgoing) -> reqwest::Result<reqwest::Request> {
-    transport
+/// A request that only has to be polled to be written.
+pub(crate) type Prepared = Pin<Box<dyn Future<Output = reqwest::Result<reqwest::Response>> + Send>>;
+
+/// A request as it will be written. Made before the round begins: URLs, header maps and layers are no part of sending.
+pub(crate) fn prepare(transport: &Transport, round: &Round, outgoing: &Outgoing) -> reqwest::Result<Prepared> {
+    let request = transport
         .client
         .post(&*round.url)
         .header(reqwest::header::CONTENT_TYPE, "application/json")
         .header(reqwest::header::ACCEPT_ENCODING, "identity")
         .header("x-request-id", &outgoing.request_id)
         .body(outgoing.body.clone())
-        .build()
+        .build()?;
+    Ok(Box::pin(transport.client.execute(request)))
 }
 
 /// Sends `outgoing` and keeps what comes back with the stamp of each read.
 pub(crate) async fn exchange(
-    transport: &Transport,
     round: &Round,
     clock: Clock,
     outgoing: &Outgoing,
-    request: reqwest::Request,
+    request: Prepared,
     scheduled: Nanos,
 ) -> RawRequest {
     let mut raw = RawRequest {
@@ -53,7 +58,7 @@ pub(crate) async fn exchange(
         failure: None,
     };
     raw.sent = clock.now();
-    let (failure, connect) = connect::attributed(converse(transport, request, round, clock, &mut raw)).await;
+    let (failure, connect) = connect::attributed(converse(request, round, clock, &mut raw)).await;
     raw.connect = connect;
     raw.failure = failure;
     raw.closed = clock.now();
@@ -66,17 +71,11 @@ pub(crate) async fn exchange(
     raw
 }
 
-async fn converse(
-    transport: &Transport,
-    request: reqwest::Request,
-    round: &Round,
-    clock: Clock,
-    raw: &mut RawRequest,
-) -> Option<Failure> {
+async fn converse(request: Prepared, round: &Round, clock: Clock, raw: &mut RawRequest) -> Option<Failure> {
     let mut watchdog = Watchdog::new(round.timeout, round.no_progress);
     let mut response = tokio::select! {
         biased;
-        response = transport.client.execute(request) => match response {
+        response = request => match response {
             Ok(response) => response,
             Err(error) => return Some(failure(classify(&error))),
         },

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-use reqwest::Request;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::engine::cpu::thread_time;
-use crate::engine::exchange::{exchange, prepare};
+use crate::engine::exchange::{Prepared, exchange, prepare};
 use crate::engine::transport::chain;
 use crate::engine::{Clock, Round, Transport};
 use crate::plan::Pacing;
@@ -52,7 +51,7 @@ struct Part {
     round: Arc<Round>,
     clock: Clock,
     /// Prepared requests by index; `None` for those of other workers and those that were sent.
-    requests: Vec<Option<Request>>,
+    requests: Vec<Option<Prepared>>,
 }
 
 impl Part {
@@ -68,7 +67,7 @@ impl Part {
     }
 
     /// The prepared requests of a user, in order.
-    fn of_user(&mut self, user: u32) -> Vec<(usize, Request)> {
+    fn of_user(&mut self, user: u32) -> Vec<(usize, Prepared)> {
         let indexes = 0..self.requests.len();
         indexes
             .filter(|index| self.round.requests[*index].user == user)
@@ -99,7 +98,7 @@ pub(crate) async fn work(transport: Transport, mut commands: UnboundedReceiver<C
             Command::User { user, at } => {
                 if let Some(part) = &mut current {
                     let requests = part.of_user(user);
-                    let user = User { transport: transport.clone(), round: part.round.clone(), clock: part.clock };
+                    let user = User { round: part.round.clone(), clock: part.clock };
                     tasks.spawn(user.run(requests, at, reports.clone()));
                 }
             }
@@ -107,11 +106,11 @@ pub(crate) async fn work(transport: Transport, mut commands: UnboundedReceiver<C
                 if let Some(part) = &mut current
                     && let Some(request) = part.requests[index as usize].take()
                 {
-                    let (transport, reports) = (transport.clone(), reports.clone());
+                    let reports = reports.clone();
                     let (round, clock) = (part.round.clone(), part.clock);
                     tasks.spawn(async move {
                         let outgoing = &round.requests[index as usize];
-                        let raw = exchange(&transport, &round, clock, outgoing, request, at).await;
+                        let raw = exchange(&round, clock, outgoing, request, at).await;
                         let _ = reports.send(Report::Done(Box::new(raw)));
                     });
                 }
@@ -133,21 +132,20 @@ pub(crate) async fn work(transport: Transport, mut commands: UnboundedReceiver<C
 
 /// A user of a closed loop.
 struct User {
-    transport: Transport,
     round: Arc<Round>,
     clock: Clock,
 }
 
 impl User {
     /// Sends its requests one after the other, each as soon as the one before has ended.
-    async fn run(self, requests: Vec<(usize, Request)>, start: Nanos, reports: Sender<Report>) {
+    async fn run(self, requests: Vec<(usize, Prepared)>, start: Nanos, reports: Sender<Report>) {
         let mut scheduled = start;
         for (index, request) in requests {
             if self.round.duration.is_some_and(|duration| scheduled > duration) {
                 break;
             }
             let outgoing = &self.round.requests[index];
-            let raw = exchange(&self.transport, &self.round, self.clock, outgoing, request, scheduled).await;
+            let raw = exchange(&self.round, self.clock, outgoing, request, scheduled).await;
             if reports.send(Report::Done(Box::new(raw))).is_err() {
                 return;
             }
