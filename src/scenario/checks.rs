@@ -1,7 +1,7 @@
 //! What must hold: the limits of `[gate]`, or the default checks.
 
 use super::file::{GateFile, LimitFile, LimitsFile};
-use super::{Check, Gate, Limit, Load, Reference, RequestOptions, Slo, defaults};
+use super::{Against, Check, Gate, Limit, Load, RequestOptions, Slo, defaults};
 use crate::metric::{Metric, MetricId};
 use crate::toml_file::{Checker, Document, Problem, Problems, did_you_mean, join_path};
 
@@ -14,16 +14,16 @@ pub(super) struct Facts {
     stream: bool,
     /// Whether there is a limit for single requests.
     slo: bool,
-    /// Whether two variants are compared.
-    compare: bool,
+    /// What comparisons are made with.
+    against: Against,
     /// Requests of a trial that no duration cuts short.
     requests: Option<u32>,
 }
 
 impl Facts {
-    pub(super) fn of(load: &Load, request: &RequestOptions, slo: &Slo, compare: bool) -> Self {
+    pub(super) fn of(load: &Load, request: &RequestOptions, slo: &Slo, against: Against) -> Self {
         let requests = load.requests.filter(|_| load.duration.is_none());
-        Self { stream: request.stream, slo: !slo.limits.is_empty(), compare, requests }
+        Self { stream: request.stream, slo: !slo.limits.is_empty(), against, requests }
     }
 }
 
@@ -69,9 +69,15 @@ pub(super) fn resolve(file: &GateFile, facts: &Facts, checker: &mut Checker<'_, 
         }
     }
     if file.limits.is_empty() {
-        checks = defaults::checks(facts.stream, facts.slo);
+        checks = defaults::checks(facts.stream, facts.slo, facts.against);
     } else if !checks.iter().any(|check| check.metric.metric == Metric::ErrorRate) {
-        checks.push(defaults::error_rate());
+        checks.push(defaults::error_rate(facts.against));
+    }
+    let on_missing = ["gate", "on_missing_baseline"];
+    if let Some(key) = checker.doc.key_span(&on_missing).filter(|_| facts.against == Against::Variant) {
+        let problem = Problem::error("`on_missing_baseline` does not apply to a `[compare]` scenario").at(key);
+        let problem = problem.context(checker.doc.key_span(&["compare"]), "compared with a variant, not a baseline");
+        checker.problems.push(problem.hint("remove it"));
     }
     let blind_above = file.blind_above.map_or(defaults::BLIND_ABOVE, |share| share.0);
     checker.above_zero(&["gate", "blind_above"], Some(blind_above));
@@ -166,17 +172,13 @@ fn check(
         }
     };
     let span = checker.doc.value_span(path);
-    let limit = match Limit::parse(text, metric) {
+    let limit = match Limit::parse(text, metric, facts.against) {
         Ok(limit) => limit,
         Err(error) => {
             checker.problems.push(Problem::error(error.message).at(span).hint(error.hint));
             return None;
         }
     };
-    if matches!(limit.reference, Reference::Variant(_)) && !facts.compare && checker.doc.intact(&["compare"]) {
-        let problem = Problem::error("`reference` needs a `[compare]` table that names two variants").at(span.clone());
-        checker.problems.push(problem.hint(format!("compare with the baseline: `{} baseline …`", limit.bound)));
-    }
     let line = span.map(|span| checker.problems.line(&span));
     Some(Check { metric, limit, advisory: advisory(file), line })
 }

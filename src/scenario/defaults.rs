@@ -1,6 +1,6 @@
 //! What holds where a scenario says nothing.
 
-use super::{Check, Limit};
+use super::{Against, Check, Limit};
 use crate::metric::MetricId;
 use crate::units::Time;
 
@@ -18,6 +18,8 @@ pub(super) const TIMEOUT: Time = Time::from_secs(60);
 pub(super) const NO_PROGRESS: Time = Time::from_secs(20);
 /// Fewest trials: the fewest that the gate can judge.
 pub(super) const MIN_TRIALS: u32 = 6;
+/// Fewest pairs at which a comparison of variants decides anything.
+pub(super) const MIN_PAIRS: u32 = 6;
 /// Trials with `--quick`.
 pub(super) const QUICK_TRIALS: u32 = 2;
 /// The slowdown that an inconclusive verdict must have been able to see.
@@ -47,7 +49,7 @@ const CHECKS: [(&str, &str, When); 9] = [
 const GATING: usize = 4;
 
 /// The checks of a scenario that sets no limit.
-pub(super) fn checks(stream: bool, slo: bool) -> Vec<Check> {
+pub(super) fn checks(stream: bool, slo: bool, against: Against) -> Vec<Check> {
     let wanted = |when: When| match when {
         When::Always => true,
         When::Streamed => stream,
@@ -57,30 +59,32 @@ pub(super) fn checks(stream: bool, slo: bool) -> Vec<Check> {
     checks
         .map(|(index, (metric, limit, _))| {
             // Without a stream the latency is the only time there is, so it has to gate.
-            check(metric, limit, index >= GATING && (stream || *metric != "e2e_latency.p50"))
+            check(metric, limit, against, index >= GATING && (stream || *metric != "e2e_latency.p50"))
         })
         .collect()
 }
 
 /// The check of the error rate, which every case has.
-pub(super) fn error_rate() -> Check {
+pub(super) fn error_rate(against: Against) -> Check {
     let (metric, limit, _) = CHECKS[3];
-    check(metric, limit, false)
+    check(metric, limit, against, false)
 }
 
-fn check(metric: &str, limit: &str, advisory: bool) -> Check {
+/// `limit` is written against the baseline.
+fn check(metric: &str, limit: &str, against: Against, advisory: bool) -> Check {
     let metric: MetricId = metric.parse().expect("the names of the default checks are metrics");
-    let limit = Limit::parse(limit, metric).expect("the limits of the default checks parse");
+    let limit = limit.replace(Against::Baseline.name(), against.name());
+    let limit = Limit::parse(&limit, metric, against).expect("the limits of the default checks parse");
     Check { metric, limit, advisory, line: None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::Reference;
+    use crate::scenario::{Margin, Reference};
 
     fn listed(stream: bool, slo: bool) -> Vec<String> {
-        let checks = checks(stream, slo).into_iter();
+        let checks = checks(stream, slo, Against::Baseline).into_iter();
         checks
             .map(|check| {
                 let Reference::Baseline(tolerance) = check.limit.reference else { panic!("{check:?}") };
@@ -119,7 +123,19 @@ mod tests {
     }
 
     #[test]
+    fn of_two_variants() {
+        let against = |side| checks(true, true, side);
+        for (baseline, variant) in against(Against::Baseline).iter().zip(&against(Against::Variant)) {
+            assert!(matches!(variant.limit.reference, Reference::Variant(Margin::Tolerance(_))), "{variant:?}");
+            assert_eq!(variant.limit.tolerance(), baseline.limit.tolerance());
+            assert_eq!((variant.metric, variant.advisory), (baseline.metric, baseline.advisory));
+        }
+    }
+
+    #[test]
     fn the_error_rate_is_the_error_rate() {
-        assert_eq!(error_rate().metric.to_string(), "error_rate");
+        let check = error_rate(Against::Variant);
+        assert_eq!(check.metric.to_string(), "error_rate");
+        assert_eq!(check.limit.text(check.metric), "<= reference + 0.5pp");
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct ScenarioFile {
     /// How often the case is measured.
     pub trials: TrialsFile,
     /// What must hold. Without limits the default checks apply: `ttft.p50` (5%), `tpot.p50` (3%) and
-    /// `output_throughput` (3%) against the baseline.
+    /// `output_throughput` (3%) against the baseline, or against the reference variant of `[compare]`.
     pub gate: GateFile,
     /// What makes a single request good, for goodput: `ttft = "500ms"`.
     #[schemars(extend("propertyNames" = { "enum": ["ttft", "ttfo", "tpot", "e2e_latency", "max_stall", "service_ttft", "service_e2e_latency"] }))]
@@ -223,7 +223,7 @@ pub(super) struct TrialsFile {
     /// Trials that are always run. Default: 6, the fewest that can be judged.
     #[schemars(range(min = 1))]
     pub min: Option<u32>,
-    /// Most trials. Default: 10 against a stored baseline, 20 pairs.
+    /// Most trials, or pairs of trials with `[compare]`. Default: 10, and 20 pairs.
     #[schemars(range(min = 1))]
     pub max: Option<u32>,
     /// Trials with `--quick`. Default: 2.
@@ -231,14 +231,17 @@ pub(super) struct TrialsFile {
     pub quick: Option<u32>,
 }
 
-/// Two variants of a target.
+/// Two variants of the target: `prefix-caching-off` and `prefix-caching-on`, or those of the profile's `variants`.
 #[derive(Debug, Default, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["reference", "candidate"]))]
 pub(super) struct CompareFile {
     /// The variant that is compared with.
-    pub reference: String,
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
+    pub reference: Option<String>,
     /// The variant that is judged.
-    pub candidate: String,
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
+    pub candidate: Option<String>,
 }
 
 /// What must hold.
@@ -264,7 +267,7 @@ pub(super) enum LimitsFile {
     Many(Vec<LimitFile>),
 }
 
-/// One limit: `"<= 300ms"`, `"<= baseline + 5%"`, `"<= 0.7 * reference"`, or a table.
+/// One limit: `"<= 300ms"`, `"<= baseline + 5%"`, `"<= reference + 5%"`, `"<= 0.7 * reference"`, or a table.
 #[derive(Debug, JsonSchema)]
 #[schemars(untagged)]
 pub(super) enum LimitFile {

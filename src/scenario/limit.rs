@@ -1,4 +1,4 @@
-//! The little language of limits: `<= 300ms`, `<= baseline + 10%`, `<= 0.7 * reference`.
+//! The little language of limits: `<= 300ms`, `<= baseline + 10%`, `<= reference + 5%`, `<= 0.7 * reference`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +15,25 @@ pub enum Bound {
     AtLeast,
 }
 
+/// What the comparisons of a scenario are made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Against {
+    /// Accepted jobs: `baseline`.
+    Baseline,
+    /// The other variant of a `[compare]` scenario: `reference`.
+    Variant,
+}
+
+impl Against {
+    /// What it is called in a limit.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Variant => "reference",
+        }
+    }
+}
+
 /// What the measured value is compared with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reference {
@@ -22,8 +41,17 @@ pub enum Reference {
     Absolute(f64),
     /// The baseline with a tolerance: a part of it for ratios (`0.05`), points for shares (`0.005`).
     Baseline(f64),
-    /// A multiple of the reference variant's value.
-    Variant(f64),
+    /// What the reference variant has in the same run.
+    Variant(Margin),
+}
+
+/// How the judged variant may differ from the reference variant.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Margin {
+    /// A tolerance: a part of the reference for ratios (`0.05`), points for shares (`0.005`).
+    Tolerance(f64),
+    /// A multiple of the reference's value; never of a share.
+    Multiple(f64),
 }
 
 /// One limit.
@@ -51,13 +79,13 @@ impl Limit {
         !matches!(self.reference, Reference::Absolute(_))
     }
 
-    /// The tolerance of a comparison as the gate takes it: a relative part or points; `None` for a fixed limit.
-    /// A multiple `0.7 * reference` is the tolerance −30 %.
+    /// The tolerance of a comparison as the gate takes it: a part of the reference's cost, or points of a share;
+    /// `None` for a fixed limit. A multiple `0.7 * reference` is the tolerance −30 %.
     pub fn tolerance(self) -> Option<f64> {
         match self.reference {
             Reference::Absolute(_) => None,
-            Reference::Baseline(tolerance) => Some(tolerance),
-            Reference::Variant(factor) => Some(match self.bound {
+            Reference::Baseline(tolerance) | Reference::Variant(Margin::Tolerance(tolerance)) => Some(tolerance),
+            Reference::Variant(Margin::Multiple(factor)) => Some(match self.bound {
                 Bound::AtMost => factor - 1.0,
                 // `>= 1.2 * reference` of throughput: its cost may be at most 1/1.2 of the reference's.
                 Bound::AtLeast => 1.0 / factor - 1.0,
@@ -65,10 +93,10 @@ impl Limit {
         }
     }
 
-    /// Reads `text` as a limit of `metric`, whose unit and good direction it must fit.
-    pub fn parse(text: &str, metric: MetricId) -> Result<Self, LimitError> {
-        let example = example(metric);
-        let fail = |message: String| LimitError { message, hint: format!("write for example `{example}`") };
+    /// Reads `text` as a limit of `metric`, whose unit and good direction it must fit, in a scenario whose
+    /// comparisons are made with `against`.
+    pub fn parse(text: &str, metric: MetricId, against: Against) -> Result<Self, LimitError> {
+        let fail = |message: String| LimitError { message, hint: hint(metric, against) };
         let trimmed = text.trim();
         let (bound, rest) = if let Some(rest) = trimmed.strip_prefix("<=") {
             (Bound::AtMost, rest.trim())
@@ -77,33 +105,16 @@ impl Limit {
         } else {
             return Err(fail(format!("limit `{text}` must start with `<=` or `>=`")));
         };
-        let good = match metric.metric.better() {
-            Better::Lower => Bound::AtMost,
-            Better::Higher => Bound::AtLeast,
-        };
-        let reference = if let Some(tail) = rest.strip_prefix("baseline") {
-            Reference::Baseline(
-                tolerance(tail.trim(), bound)
-                    .ok_or_else(|| fail(format!("`{rest}` is not `baseline {} N%`", sign(bound))))?,
-            )
-        } else if rest == "reference" || rest.ends_with("reference") {
-            let factor = rest.strip_suffix("reference").unwrap_or_default().trim();
-            let factor = if factor.is_empty() {
-                Some(1.0)
-            } else {
-                factor.strip_suffix('*').and_then(|number| number.trim().parse().ok())
-            };
-            Reference::Variant(
-                factor
-                    .filter(|f: &f64| f.is_finite() && *f > 0.0)
-                    .ok_or_else(|| fail(format!("`{rest}` is not `N * reference`")))?,
-            )
-        } else {
-            Reference::Absolute(
+        let compares = [Against::Baseline, Against::Variant].into_iter().find(|side| rest.contains(side.name()));
+        let reference = match compares {
+            Some(side) if side != against => return Err(other_side(side, bound, rest)),
+            Some(_) => comparison(rest, bound, metric, against)?,
+            None => Reference::Absolute(
                 absolute(rest, metric)
                     .ok_or_else(|| fail(format!("`{rest}` is not a value of `{metric}`{}", unit_hint(metric))))?,
-            )
+            ),
         };
+        let good = good(metric);
         if !matches!(reference, Reference::Absolute(_)) && bound != good {
             return Err(LimitError {
                 message: format!(
@@ -118,6 +129,38 @@ impl Limit {
         }
         Ok(Self { bound, reference })
     }
+
+    /// The limit as a scenario file writes it, with the unit of `metric`.
+    pub fn text(self, metric: MetricId) -> String {
+        let bound = self.bound;
+        let within = |against: Against, tolerance: f64| {
+            if tolerance == 0.0 {
+                return format!("{bound} {}", against.name());
+            }
+            // Points, where a percentage of a percentage could be understood.
+            let unit = margin_unit(metric);
+            let tolerance = Share(tolerance).to_string().replace('%', unit);
+            format!("{bound} {} {} {tolerance}", against.name(), sign(bound))
+        };
+        match self.reference {
+            Reference::Absolute(value) => match (metric.metric.unit(), metric.metric.scale()) {
+                (_, Scale::Difference) => format!("{bound} {}", Share(value)),
+                ("ms", _) => format!("{bound} {}", Time((value * 1e6).round() as u64)),
+                _ => format!("{bound} {value}"),
+            },
+            Reference::Baseline(tolerance) => within(Against::Baseline, tolerance),
+            Reference::Variant(Margin::Tolerance(tolerance)) => within(Against::Variant, tolerance),
+            Reference::Variant(Margin::Multiple(factor)) => format!("{bound} {factor} * {}", Against::Variant.name()),
+        }
+    }
+}
+
+/// The side of a comparison that leaves room for getting better.
+fn good(metric: MetricId) -> Bound {
+    match metric.metric.better() {
+        Better::Lower => Bound::AtMost,
+        Better::Higher => Bound::AtLeast,
+    }
 }
 
 fn sign(bound: Bound) -> char {
@@ -127,15 +170,76 @@ fn sign(bound: Bound) -> char {
     }
 }
 
+/// What the number of a tolerance is followed by.
+fn margin_unit(metric: MetricId) -> &'static str {
+    match metric.metric.scale() {
+        Scale::Ratio => "%",
+        Scale::Difference => "pp",
+    }
+}
+
+/// A comparison with the side that the scenario does not have.
+fn other_side(side: Against, bound: Bound, rest: &str) -> LimitError {
+    match side {
+        Against::Baseline => LimitError {
+            message: "a `[compare]` scenario has no `baseline`".into(),
+            hint: format!(
+                "write `reference` for the other variant: `{bound} {}`",
+                rest.replace("baseline", "reference")
+            ),
+        },
+        Against::Variant => LimitError {
+            message: "`reference` needs a `[compare]` table that names two variants".into(),
+            hint: format!("compare with the baseline: `{bound} baseline …`"),
+        },
+    }
+}
+
+/// `baseline + 5%`, `reference + 5%` or `0.7 * reference`.
+fn comparison(rest: &str, bound: Bound, metric: MetricId, against: Against) -> Result<Reference, LimitError> {
+    let name = against.name();
+    if let Some(tolerance) = rest.strip_prefix(name).and_then(|tail| tolerance(tail.trim(), bound, metric)) {
+        return Ok(match against {
+            Against::Baseline => Reference::Baseline(tolerance),
+            Against::Variant => Reference::Variant(Margin::Tolerance(tolerance)),
+        });
+    }
+    let multiple = rest.strip_suffix(name).filter(|_| against == Against::Variant).and_then(multiple);
+    match (multiple, metric.metric.scale()) {
+        (Some(factor), Scale::Ratio) => return Ok(Reference::Variant(Margin::Multiple(factor))),
+        (Some(_), Scale::Difference) => {
+            return Err(LimitError {
+                message: format!("`{rest}` is a multiple of a share, and `{metric}` is compared in points"),
+                hint: hint(metric, against),
+            });
+        }
+        (None, _) => {}
+    }
+    let within = format!("{name} {} N{}", sign(bound), margin_unit(metric));
+    let message = match (against, metric.metric.scale()) {
+        (Against::Variant, Scale::Ratio) => format!("`{rest}` is neither `{within}` nor `N * {name}`"),
+        _ => format!("`{rest}` is not `{within}`"),
+    };
+    Err(LimitError { message, hint: hint(metric, against) })
+}
+
 /// `+ 10%` after `<= baseline`, `- 3%` after `>= baseline`, or nothing.
-fn tolerance(tail: &str, bound: Bound) -> Option<f64> {
+fn tolerance(tail: &str, bound: Bound, metric: MetricId) -> Option<f64> {
     if tail.is_empty() {
         return Some(0.0);
     }
-    let share = tail.strip_prefix(sign(bound))?.trim();
-    // Points (`0.5pp`) and percent mean the same number; which one applies follows from the metric's scale.
-    let share = share.strip_suffix("pp").map_or_else(|| share.to_owned(), |number| format!("{}%", number.trim()));
-    Share::from_str(&share).ok().map(|s| s.0).filter(|s| (0.0..10.0).contains(s))
+    let number = tail.strip_prefix(sign(bound))?.trim();
+    // Of a share, percent are points too; of anything else points would mean nothing.
+    let points = number.strip_suffix(margin_unit(metric)).map(|number| format!("{}%", number.trim()));
+    let share = Share::from_str(points.as_deref().unwrap_or(number)).ok()?.0;
+    (0.0..10.0).contains(&share).then_some(share)
+}
+
+/// `0.7 *`.
+fn multiple(text: &str) -> Option<f64> {
+    let factor: f64 = text.trim().strip_suffix('*')?.trim().parse().ok()?;
+    // Beyond this the tolerance is nothing or everything.
+    (1e-6..=1e6).contains(&factor).then_some(factor)
 }
 
 fn absolute(text: &str, metric: MetricId) -> Option<f64> {
@@ -157,14 +261,21 @@ fn unit_hint(metric: MetricId) -> String {
     }
 }
 
-fn example(metric: MetricId) -> String {
-    let better = metric.metric.better();
-    match (metric.metric.unit(), metric.metric.scale(), better) {
-        ("ms", _, _) => "<= 300ms` or `<= baseline + 5%".into(),
-        (_, Scale::Difference, Better::Lower) => "<= 0.1%".into(),
-        (_, Scale::Difference, Better::Higher) => ">= 95%".into(),
-        (_, _, Better::Lower) => "<= baseline + 5%".into(),
-        (_, _, Better::Higher) => ">= baseline - 5%".into(),
+/// What could be written.
+fn hint(metric: MetricId, against: Against) -> String {
+    let bound = good(metric);
+    let (fixed, points, factor) = match bound {
+        Bound::AtMost => ("0.1%", "0.5pp", 0.7),
+        Bound::AtLeast => ("95%", "1pp", 1.2),
+    };
+    let within = format!("{bound} {} {}", against.name(), sign(bound));
+    match (metric.metric.scale(), metric.metric.unit(), against) {
+        (Scale::Difference, _, _) => format!("write for example `{bound} {fixed}` or `{within} {points}`"),
+        (Scale::Ratio, "ms", Against::Baseline) => format!("write for example `{bound} 300ms` or `{within} 5%`"),
+        (Scale::Ratio, _, Against::Baseline) => format!("write for example `{within} 5%`"),
+        (Scale::Ratio, _, Against::Variant) => {
+            format!("write for example `{within} 5%` or `{bound} {factor} * {}`", against.name())
+        }
     }
 }
 
@@ -177,97 +288,5 @@ impl fmt::Display for Bound {
     }
 }
 
-impl Limit {
-    /// The limit as a scenario file writes it, with the unit of `metric`.
-    pub fn text(self, metric: MetricId) -> String {
-        let sign = sign(self.bound);
-        match self.reference {
-            Reference::Absolute(value) => match (metric.metric.unit(), metric.metric.scale()) {
-                (_, Scale::Difference) => format!("{} {}", self.bound, Share(value)),
-                ("ms", _) => format!("{} {}", self.bound, Time((value * 1e6).round() as u64)),
-                _ => format!("{} {value}", self.bound),
-            },
-            Reference::Baseline(tolerance) => {
-                let share = Share(tolerance).to_string();
-                // Points, where a percentage of a percentage could be understood.
-                let tolerance =
-                    if metric.metric.scale() == Scale::Difference { share.replace('%', "pp") } else { share };
-                format!("{} baseline {sign} {tolerance}", self.bound)
-            }
-            Reference::Variant(factor) => format!("{} {factor} * reference", self.bound),
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(metric: &str, text: &str) -> Result<Limit, LimitError> {
-        Limit::parse(text, metric.parse().unwrap())
-    }
-
-    #[test]
-    fn the_documented_forms() {
-        use Reference::{Absolute, Baseline, Variant};
-        for (metric, text, bound, reference) in [
-            ("ttft.p95", "<= 300ms", Bound::AtMost, Absolute(300.0)),
-            ("ttft.p95", "<= baseline + 10%", Bound::AtMost, Baseline(0.1)),
-            ("ttft.p95", "<=baseline", Bound::AtMost, Baseline(0.0)),
-            ("output_throughput", ">= baseline - 3%", Bound::AtLeast, Baseline(0.03)),
-            ("output_throughput", ">= 250", Bound::AtLeast, Absolute(250.0)),
-            ("output_throughput", ">= 250 tok/s", Bound::AtLeast, Absolute(250.0)),
-            ("error_rate", "<= 0.1%", Bound::AtMost, Absolute(0.001)),
-            ("error_rate", "<= baseline + 0.5pp", Bound::AtMost, Baseline(0.005)),
-            ("ttft.p50", "<= 0.7 * reference", Bound::AtMost, Variant(0.7)),
-            ("prefix_hit_ratio", ">= 60%", Bound::AtLeast, Absolute(0.6)),
-        ] {
-            let limit = parse(metric, text).unwrap();
-            assert_eq!(limit.bound, bound, "{text}");
-            match (limit.reference, reference) {
-                (Absolute(a), Absolute(b)) | (Baseline(a), Baseline(b)) | (Variant(a), Variant(b)) => {
-                    assert!((a - b).abs() < 1e-12, "{text}: {a} {b}");
-                }
-                other => panic!("{text}: {other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn limits_print_as_they_are_written() {
-        for (metric, text) in [
-            ("ttft.p95", "<= 300ms"),
-            ("ttft.p95", "<= baseline + 10%"),
-            ("output_throughput", ">= baseline - 3%"),
-            ("output_throughput", ">= 250"),
-            ("error_rate", "<= 0.1%"),
-            ("error_rate", "<= baseline + 0.5pp"),
-            ("ttft.p50", "<= 0.7 * reference"),
-        ] {
-            assert_eq!(parse(metric, text).unwrap().text(metric.parse().unwrap()), text);
-        }
-    }
-
-    #[test]
-    fn what_does_not_parse_says_what_does() {
-        for (metric, text, message) in [
-            ("ttft.p95", "300ms", "must start with"),
-            ("ttft.p95", "<= 300", "which is a time such as"),
-            ("ttft.p95", "<= baseline - 5%", "is not `baseline + N%`"),
-            ("ttft.p95", ">= baseline - 5%", "forbids getting better"),
-            ("error_rate", "<= 5", "which is a share"),
-            ("ttft.p50", "<= x * reference", "is not `N * reference`"),
-            ("output_throughput", ">= fast", "a number in tok/s"),
-        ] {
-            let error = parse(metric, text).unwrap_err();
-            assert!(error.message.contains(message), "{text}: {error}");
-            assert!(!error.hint.is_empty());
-        }
-    }
-
-    #[test]
-    fn a_multiple_of_the_reference_is_a_tolerance() {
-        assert!((parse("ttft.p50", "<= 0.7 * reference").unwrap().tolerance().unwrap() + 0.3).abs() < 1e-12);
-        assert_eq!(parse("ttft.p50", "<= 300ms").unwrap().tolerance(), None);
-    }
-}
+mod tests;

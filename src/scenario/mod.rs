@@ -15,7 +15,7 @@ mod unsupported;
 mod validate;
 mod workload;
 
-pub use limit::{Bound, Limit, LimitError, Reference};
+pub use limit::{Against, Bound, Limit, LimitError, Margin, Reference};
 pub use load::{check, load};
 pub use model::{
     Arrival, Case, Check, Compare, Conversation, Dataset, DatasetFormat, Gate, Length, Load, LoadKind, OnInconclusive,

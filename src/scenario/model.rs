@@ -248,6 +248,13 @@ impl Trials {
         const MOST: u32 = 10;
         if quick { (self.quick, self.quick) } else { (self.min, self.max.unwrap_or(MOST).max(self.min)) }
     }
+
+    /// Most pairs of a comparison of two variants.
+    pub fn pairs(self, quick: bool) -> u32 {
+        /// Most pairs unless the scenario says otherwise.
+        const MOST: u32 = 20;
+        if quick { self.quick } else { self.max.unwrap_or(MOST).max(self.min) }
+    }
 }
 
 /// What must hold of a case.

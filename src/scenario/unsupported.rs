@@ -15,7 +15,6 @@ const UNSUPPORTED: &[Unsupported] = &[
     Unsupported { path: &["load", "trace"], values: &[] },
     Unsupported { path: &["workload", "conversation"], values: &[] },
     Unsupported { path: &["workload", "dataset", "format"], values: &["mooncake"] },
-    Unsupported { path: &["compare"], values: &[] },
     Unsupported {
         path: &["request", "protocol"],
         values: &["openai-completions", "openai-embeddings", "lightllm", "tgi", "ppl"],

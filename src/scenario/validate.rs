@@ -1,7 +1,7 @@
 //! From a decoded scenario to a case: what the types cannot say is checked here and in the modules beside it.
 
 use super::file::{CompareFile, RequestFile, ScenarioFile, TrialsFile};
-use super::{Case, Compare, RequestOptions, Slo, Trials, checks, defaults, pacing, unsupported, workload};
+use super::{Against, Case, Compare, RequestOptions, Slo, Trials, checks, defaults, pacing, unsupported, workload};
 use crate::metric::Metric;
 use crate::names;
 use crate::toml_file::{Checker, Document, Problem, Problems, did_you_mean};
@@ -38,10 +38,13 @@ pub(super) fn case(label: Label<'_>, doc: &mut Document<'_>, problems: &mut Prob
     let workload = workload::resolve(&file.workload, checker);
     let load = pacing::resolve(&file.load, checker);
     let request = request(&file.request, checker);
-    let trials = trials(&file.trials, checker);
+    // A table that cannot be read still says what kind of scenario this is.
+    let compares = file.compare.is_some() || !checker.doc.intact(&["compare"]);
+    let against = if compares { Against::Variant } else { Against::Baseline };
+    let trials = trials(&file.trials, against, checker);
     let slo = slo(&file, request.stream, checker);
     let compare = file.compare.as_ref().map(|compare| variants(compare, checker));
-    let gate = checks::resolve(&file.gate, &checks::Facts::of(&load, &request, &slo, compare.is_some()), checker);
+    let gate = checks::resolve(&file.gate, &checks::Facts::of(&load, &request, &slo, against), checker);
     Some(Case {
         name: label.case.to_owned(),
         scenario: label.scenario.to_owned(),
@@ -77,7 +80,7 @@ fn request(file: &RequestFile, checker: &mut Checker<'_, '_>) -> RequestOptions 
     }
 }
 
-fn trials(file: &TrialsFile, checker: &mut Checker<'_, '_>) -> Trials {
+fn trials(file: &TrialsFile, against: Against, checker: &mut Checker<'_, '_>) -> Trials {
     checker.positive(&["trials", "min"], file.min);
     checker.positive(&["trials", "max"], file.max);
     checker.positive(&["trials", "quick"], file.quick);
@@ -87,6 +90,13 @@ fn trials(file: &TrialsFile, checker: &mut Checker<'_, '_>) -> Trials {
             .at(&["trials", "max"], format!("`trials.max` is {max}, less than `trials.min`, which is {min}"))
             .context(checker.doc.value_span(&["trials", "min"]), "at least so many are run");
         checker.problems.push(problem);
+    }
+    let few = file.max.filter(|max| (1..defaults::MIN_PAIRS).contains(max) && against == Against::Variant);
+    if let Some(max) = few {
+        let message = format!("`trials.max` is {max}, and nothing is decided below {} pairs", defaults::MIN_PAIRS);
+        let problem = Problem::warning(message).at(checker.doc.value_span(&["trials", "max"]));
+        let problem = problem.context(checker.doc.key_span(&["compare"]), "measured in pairs");
+        checker.problems.push(problem.hint("raise it, or leave it out for 20; `quick` sets the pairs of `--quick`"));
     }
     Trials { min, max: file.max, quick: file.quick.unwrap_or(defaults::QUICK_TRIALS) }
 }
@@ -120,15 +130,27 @@ fn slo(file: &ScenarioFile, stream: bool, checker: &mut Checker<'_, '_>) -> Slo 
 }
 
 fn variants(file: &CompareFile, checker: &mut Checker<'_, '_>) -> Compare {
-    for (key, name) in [("reference", &file.reference), ("candidate", &file.candidate)] {
-        let path = ["compare", key];
-        if checker.doc.value(&path).is_none() {
-            let message = format!("`compare` needs the key `{key}`");
+    let (reference, candidate) = (["compare", "reference"], ["compare", "candidate"]);
+    for (path, name) in [(reference, &file.reference), (candidate, &file.candidate)] {
+        let Some(name) = name else {
+            let message = format!("`compare` needs the key `{}`", path[1]);
             checker.absent(&["compare"], &message, "name two variants: `reference` and `candidate`");
-        } else if let Err(error) = names::check("variant", name) {
+            continue;
+        };
+        if let Err(error) = names::check("variant", name) {
             let problem = checker.at(&path, error.message).hint(error.hint);
             checker.problems.push(problem);
         }
     }
-    Compare { reference: file.reference.clone(), candidate: file.candidate.clone() }
+    if let Some(name) = file.candidate.as_ref().filter(|name| file.reference.as_ref() == Some(name)) {
+        let problem = checker
+            .at(&candidate, format!("`{}` is compared with itself", name.escape_debug()))
+            .context(checker.doc.value_span(&reference), "the same variant")
+            .hint("name two variants, such as `prefix-caching-off` and `prefix-caching-on`");
+        checker.problems.push(problem);
+    }
+    Compare {
+        reference: file.reference.clone().unwrap_or_default(),
+        candidate: file.candidate.clone().unwrap_or_default(),
+    }
 }

@@ -170,8 +170,7 @@ fn a_bad_matrix() {
 #[test]
 fn what_this_version_cannot_run() {
     let text = GOOD.replace("concurrency = 8", "trace = \"t.jsonl\"\nspeed = 2.0").replace("seed", "")
-        + "[request]\nprotocol = \"tgi\"\n[compare]\nreference = \"off\"\ncandidate = \"on\"\n\
-           [gate]\n\"ttft.p50\" = \"<= 0.7 * reference\"\n";
+        + "[request]\nprotocol = \"tgi\"\n";
     assert_snapshot!(wrong(&text), @r#"
     error: `load.trace` is not supported by this version of tokpace
      --> scenarios/chatbot.toml:5:1
@@ -184,12 +183,6 @@ fn what_this_version_cannot_run() {
       |
     9 | protocol = "tgi"
       |            ^^^^^
-
-    error: `compare` is not supported by this version of tokpace
-      --> scenarios/chatbot.toml:10:2
-       |
-    10 | [compare]
-       |  ^^^^^^^
     "#);
     let text = GOOD.replace(
         "input_tokens = 128",
@@ -202,6 +195,107 @@ fn what_this_version_cannot_run() {
             "`workload.dataset.format = \"mooncake\"` is not supported by this version of tokpace",
         ]
     );
+}
+
+#[test]
+fn a_comparison_of_variants_that_cannot_be_made() {
+    let text = GOOD.to_owned()
+        + "[compare]\nreference = \"on\"\ncandidate = \"on\"\n[gate]\n\"ttft.p50\" = [\"<= 1s\", \"<= baseline + 5%\"]\n\
+           \"prefix_hit_ratio\" = \">= 2 * reference\"\non_missing_baseline = \"fail\"\n";
+    assert_snapshot!(wrong(&text), @r#"
+    error: `on` is compared with itself
+     --> scenarios/chatbot.toml:9:13
+      |
+    8 | reference = "on"
+      |             ---- the same variant
+    9 | candidate = "on"
+      |             ^^^^
+      |
+      = hint: name two variants, such as `prefix-caching-off` and `prefix-caching-on`
+
+    error: a `[compare]` scenario has no `baseline`
+      --> scenarios/chatbot.toml:11:24
+       |
+    11 | "ttft.p50" = ["<= 1s", "<= baseline + 5%"]
+       |                        ^^^^^^^^^^^^^^^^^^
+       |
+       = hint: write `reference` for the other variant: `<= reference + 5%`
+
+    error: `2 * reference` is a multiple of a share, and `prefix_hit_ratio` is compared in points
+      --> scenarios/chatbot.toml:12:22
+       |
+    12 | "prefix_hit_ratio" = ">= 2 * reference"
+       |                      ^^^^^^^^^^^^^^^^^^
+       |
+       = hint: write for example `>= 95%` or `>= reference - 1pp`
+
+    error: `on_missing_baseline` does not apply to a `[compare]` scenario
+      --> scenarios/chatbot.toml:13:1
+       |
+     7 | [compare]
+       |  ------- compared with a variant, not a baseline
+    ...
+    13 | on_missing_baseline = "fail"
+       | ^^^^^^^^^^^^^^^^^^^
+       |
+       = hint: remove it
+    "#);
+}
+
+#[test]
+fn what_is_wrong_with_a_comparison() {
+    let compare = |text: &str| said(&format!("{GOOD}[compare]\n{text}"));
+    let both = "reference = \"off\"\ncandidate = \"on\"\n";
+    let gate = |text: &str| compare(&format!("{both}[gate]\n{text}"));
+    for (found, message) in [
+        (compare("reference = \"off\""), "`compare` needs the key `candidate`"),
+        (compare("candidate = \"on\""), "`compare` needs the key `reference`"),
+        (
+            compare("reference = \"off\"\ncandidate = 1"),
+            "`compare.candidate` must be a text in quotes, not the number `1`",
+        ),
+        (compare("reference = \"o f\"\ncandidate = \"on\""), "`o f` cannot be the name of a variant"),
+        (compare("reference = \"off\"\ncandidate = \"\""), "`` cannot be the name of a variant"),
+        (compare(&format!("{both}canddate = \"on\"")), "unknown key `canddate`"),
+        (
+            said(&format!("compare = \"off\"\n{GOOD}[gate]\n\"ttft.p50\" = \"<= reference\"")),
+            "`compare` must be a table, not the text `off`",
+        ),
+        (gate("\"ttft.p50\" = \"<= baseline\""), "a `[compare]` scenario has no `baseline`"),
+        (
+            gate("\"ttft.p50\" = \"<= reference - 5%\""),
+            "`reference - 5%` is neither `reference + N%` nor `N * reference`",
+        ),
+        (
+            gate("\"error_rate\" = \"<= 2 * reference\""),
+            "`2 * reference` is a multiple of a share, and `error_rate` is compared in points",
+        ),
+        (gate("on_missing_baseline = \"record\""), "`on_missing_baseline` does not apply to a `[compare]` scenario"),
+        (compare(&format!("{both}[trials]\nmax = 5")), "`trials.max` is 5, and nothing is decided below 6 pairs"),
+        (compare(&format!("{both}[trials]\nmax = 0")), "`trials.max` must be at least 1"),
+    ] {
+        assert_eq!(found, [message]);
+    }
+}
+
+#[test]
+fn too_few_pairs_are_a_warning() {
+    let text = format!("{GOOD}[trials]\nmax = 4\n[compare]\nreference = \"off\"\ncandidate = \"on\"\n");
+    let (cases, problems) = check("chatbot", "scenarios/chatbot.toml", &text);
+    assert_eq!(cases[0].trials.pairs(false), 4);
+    assert_snapshot!(problems.render(false), @r#"
+    warning: `trials.max` is 4, and nothing is decided below 6 pairs
+     --> scenarios/chatbot.toml:8:7
+      |
+    8 | max = 4
+      |       ^
+    9 | [compare]
+      |  ------- measured in pairs
+      |
+      = hint: raise it, or leave it out for 20; `quick` sets the pairs of `--quick`
+    "#);
+    let (_, problems) = check("chatbot", "scenarios/chatbot.toml", &text.replace("max = 4", "max = 6"));
+    assert!(problems.is_empty(), "{problems}");
 }
 
 #[test]

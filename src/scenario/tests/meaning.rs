@@ -159,6 +159,70 @@ fn only_the_limits_of_a_gate_and_the_error_rate_gate() {
 }
 
 #[test]
+fn two_variants_are_compared_with_each_other() {
+    let text = format!("{GOOD}[compare]\nreference = \"prefix-caching-off\"\ncandidate = \"prefix-caching-on\"\n");
+    let case = one(&text);
+    assert_eq!(
+        case.compare,
+        Some(Compare { reference: "prefix-caching-off".into(), candidate: "prefix-caching-on".into() })
+    );
+    assert_eq!(
+        listed(&case),
+        [
+            "ttft.p50 Variant(Tolerance(0.05)) line None",
+            "tpot.p50 Variant(Tolerance(0.03)) line None",
+            "output_throughput Variant(Tolerance(0.03)) line None",
+            "error_rate Variant(Tolerance(0.005)) line None",
+            "e2e_latency.p50 Variant(Tolerance(0.05)) line None advisory",
+            "ttft.p95 Variant(Tolerance(0.1)) line None advisory",
+            "tpot.p95 Variant(Tolerance(0.05)) line None advisory",
+            "itl.p99 Variant(Tolerance(0.1)) line None advisory",
+        ]
+    );
+    let case = one(&(text
+        + "[gate]\n\"ttft.p50\" = \"<= 0.7 * reference\"\n\"tpot.p50\" = [\"<= reference + 5%\", \"<= 20ms\"]\n\
+           \"prefix_hit_ratio\" = \">= 60%\"\non_inconclusive = \"fail\"\nblind_above = \"10%\"\n"));
+    assert_eq!(
+        listed(&case),
+        [
+            "ttft.p50 Variant(Multiple(0.7)) line Some(11)",
+            "tpot.p50 Variant(Tolerance(0.05)) line Some(12)",
+            "tpot.p50 Absolute(20.0) line Some(12)",
+            "prefix_hit_ratio Absolute(0.6) line Some(13)",
+            "error_rate Variant(Tolerance(0.005)) line None",
+        ]
+    );
+    let compared: Vec<_> = case.gate.comparisons().map(|check| check.limit.text(check.metric)).collect();
+    assert_eq!(compared, ["<= 0.7 * reference", "<= reference + 5%"]);
+    assert_eq!(case.gate.on_inconclusive, OnInconclusive::Fail);
+}
+
+#[test]
+fn the_most_pairs_and_the_most_trials() {
+    let trials = |text: &str| one(&format!("{GOOD}[trials]\n{text}\n")).trials;
+    for (text, range, pairs) in [
+        ("", (6, 10), 20),
+        ("max = 8", (6, 8), 8),
+        ("min = 30", (30, 30), 30),
+        ("min = 8\nmax = 12\nquick = 3", (8, 12), 12),
+    ] {
+        let trials = trials(text);
+        assert_eq!((trials.range(false), trials.pairs(false)), (range, pairs), "{text}");
+        assert_eq!((trials.range(true), trials.pairs(true)), ((trials.quick, trials.quick), trials.quick), "{text}");
+    }
+}
+
+#[test]
+fn a_matrix_can_vary_the_variants() {
+    let text =
+        GOOD.to_owned() + "[compare]\nreference = \"off\"\n[matrix]\n\"compare.candidate\" = [\"on\", \"big\"]\n";
+    let cases = load("chatbot", "scenarios/chatbot.toml", &text).unwrap();
+    let found: Vec<_> = cases.iter().filter_map(|case| Some(case.compare.as_ref()?.candidate.as_str())).collect();
+    assert_eq!(found, ["on", "big"]);
+    assert_eq!(cases[1].name, "chatbot::candidate=big");
+}
+
+#[test]
 fn without_a_stream_the_latency_gates() {
     let text = format!("{GOOD}[request]\nstream = false\n");
     let names: Vec<_> = one(&text).gate.comparisons().map(|check| check.metric.to_string()).collect();
