@@ -126,6 +126,8 @@ pub enum FaultKind {
     NoUsage,
     /// Answers are half as long as asked for.
     Short,
+    /// Prompts are looked up in the prefix cache and never found there.
+    ColdCache,
 }
 
 impl Default for Embedded {

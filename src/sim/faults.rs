@@ -19,6 +19,11 @@ pub(super) fn computed(fault: Option<FaultKind>, asked: u32) -> u32 {
     }
 }
 
+/// Whether a lookup in the prefix cache misses whatever is there.
+pub(super) fn cold(fault: Option<FaultKind>) -> bool {
+    fault == Some(FaultKind::ColdCache)
+}
+
 /// Half of the tokens, but at least one.
 pub(super) fn half(asked: u32) -> u32 {
     (asked / 2).max(1)
@@ -39,7 +44,7 @@ pub(super) fn message(fault: FaultKind) -> &'static str {
         FaultKind::Stall => "injected stall of the stream",
         FaultKind::Empty => "injected answer without text",
         FaultKind::Garbage => "injected event that is not JSON",
-        FaultKind::NoStream | FaultKind::NoUsage | FaultKind::Short => "",
+        FaultKind::NoStream | FaultKind::NoUsage | FaultKind::Short | FaultKind::ColdCache => "",
     }
 }
 
@@ -68,6 +73,7 @@ mod tests {
         assert_eq!(computed(Some(FaultKind::Stall), 9), 4);
         assert_eq!(computed(Some(FaultKind::Empty), 9), 1);
         assert_eq!(computed(Some(FaultKind::NoUsage), 9), 9);
+        assert_eq!(computed(Some(FaultKind::ColdCache), 9), 9);
         assert_eq!(computed(None, 0), 1);
     }
 }

@@ -201,7 +201,8 @@ async fn complete(
         fault,
         words: Words::new(app.seed, id),
     };
-    let request = SimRequest { id, tokens, max_tokens: faults::computed(fault, chat.max_tokens) };
+    let max_tokens = faults::computed(fault, chat.max_tokens);
+    let request = SimRequest { id, tokens, max_tokens, cold: faults::cold(fault) };
     let ticket = Ticket::submit(&app.commands, at, request);
     if !chat.stream || fault == Some(FaultKind::NoStream) {
         return whole(answer, ticket).await;

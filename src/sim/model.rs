@@ -20,6 +20,8 @@ pub struct SimRequest {
     pub tokens: Vec<u32>,
     /// Length of the answer, at least 1.
     pub max_tokens: u32,
+    /// Whether the lookup of its prompt misses, whatever the prefix cache holds.
+    pub cold: bool,
 }
 
 /// A request that the whole cache could not hold.
@@ -99,6 +101,7 @@ struct Sequence {
     id: u64,
     prompt: u32,
     hashes: Vec<u64>,
+    cold: bool,
     max_tokens: u32,
     generated: u32,
     /// Prompt tokens found at the first admission; `None` before it.
@@ -110,6 +113,11 @@ impl Sequence {
     /// Tokens that must be in the cache for the next one to be computed.
     fn context(&self) -> u32 {
         self.prompt + self.generated
+    }
+
+    /// The blocks of the prompt that are looked up.
+    fn lookup(&self) -> &[u64] {
+        if self.cold { &[] } else { &self.hashes }
     }
 }
 
@@ -174,6 +182,7 @@ impl Model {
             id: request.id,
             prompt: request.tokens.len() as u32,
             hashes: chain(&request.tokens, self.blocks.size()),
+            cold: request.cold,
             max_tokens: request.max_tokens.max(1),
             generated: 0,
             cached: None,
@@ -277,13 +286,13 @@ impl Model {
     fn admit(&mut self, now: Nanos) -> Option<u32> {
         let again = !self.preempted.is_empty();
         let (hashes, context) = if let Some(sequence) = self.preempted.front() {
-            (&sequence.hashes, sequence.context())
+            (sequence.lookup(), sequence.context())
         } else {
             let ((ready, _), sequence) = self.pending.first_key_value()?;
             if *ready > now {
                 return None;
             }
-            (&sequence.hashes, sequence.context())
+            (sequence.lookup(), sequence.context())
         };
         let (lease, cached) = self.blocks.acquire(hashes, context)?;
         let mut sequence =

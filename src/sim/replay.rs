@@ -153,7 +153,7 @@ impl Replayer {
                 _ => {
                     let max_tokens = faults::computed(fault, planned.max_tokens);
                     self.model
-                        .submit(at, &SimRequest { id, tokens, max_tokens })
+                        .submit(at, &SimRequest { id, tokens, max_tokens, cold: faults::cold(fault) })
                         .map_err(|too_long| (400, too_long.to_string()))
                 }
             };

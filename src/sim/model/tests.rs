@@ -10,7 +10,7 @@ fn config() -> Embedded {
 }
 
 fn request(id: u64, start: u32, count: u32, max_tokens: u32) -> SimRequest {
-    SimRequest { id, tokens: (start..start + count).collect(), max_tokens }
+    SimRequest { id, tokens: (start..start + count).collect(), max_tokens, cold: false }
 }
 
 /// Steps until nothing is left: when each token of each request left, and the cached tokens.
@@ -98,6 +98,50 @@ fn cached_prefixes_are_not_computed_again() {
         assert_eq!((times[0], cached), (id * 1_000 * MS + 40 * MS + 96 * 25_000, 0));
     }
     assert_eq!(model.stats().prefix_queries, 0);
+}
+
+#[test]
+fn a_cold_lookup_misses_what_is_there() {
+    let mut model = Model::new(&config(), 1);
+    for id in 0..4 {
+        model.submit(id * 1_000 * MS, &SimRequest { cold: id % 2 == 1, ..request(id, 0, 100, 1) }).unwrap();
+    }
+    let tokens = run(&mut model);
+    // The second and the fourth pay for the whole prompt, although the first one's is cached.
+    let paid = |id: u64| tokens[&id].0[0] - id * 1_000 * MS - 40 * MS;
+    assert_eq!([0, 1, 2, 3].map(|id| tokens[&id].1), [0, 0, 96, 0]);
+    assert_eq!([0, 1, 2, 3].map(paid), [100, 100, 4, 100].map(|computed| computed * 25_000));
+    let stats = model.stats();
+    assert_eq!((stats.prefix_queries, stats.prefix_hits), (400, 96));
+    assert!(stats.kv_usage.abs() < 1e-12);
+}
+
+#[test]
+fn a_cold_prompt_can_be_found_by_others() {
+    let mut model = Model::new(&config(), 1);
+    model.submit(0, &SimRequest { cold: true, ..request(0, 0, 100, 1) }).unwrap();
+    run(&mut model);
+    model.submit(1_000 * MS, &request(1, 0, 100, 1)).unwrap();
+    assert_eq!(run(&mut model)[&1].1, 96);
+}
+
+#[test]
+fn a_cold_sequence_stays_cold_when_it_is_computed_again() {
+    // Seven blocks of four tokens: the younger of two sequences goes, and its prompt of two blocks stays cached.
+    let tight = Embedded { kv_blocks: 7, block_size: 4, ..config() };
+    let again = |cold| {
+        let mut model = Model::new(&tight, 1);
+        model.submit(0, &request(0, 0, 9, 8)).unwrap();
+        model.submit(0, &SimRequest { cold, ..request(1, 1_000, 9, 8) }).unwrap();
+        let tokens = run(&mut model);
+        assert_eq!((model.stats().preemptions, model.stats().prefix_hits), (1, 0));
+        let gaps = tokens[&1].0.windows(2).map(|pair| pair[1] - pair[0]);
+        let last_of_the_other = tokens[&0].0[7];
+        (gaps.count(), tokens[&1].0.iter().find(|at| **at > last_of_the_other).copied().unwrap() - last_of_the_other)
+    };
+    let ((warm_gaps, warm), (cold_gaps, cold)) = (again(false), again(true));
+    assert_eq!((warm_gaps, cold_gaps), (7, 7));
+    assert_eq!(cold - warm, 8 * 25_000);
 }
 
 #[test]

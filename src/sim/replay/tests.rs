@@ -141,6 +141,27 @@ fn the_cache_lives_on_and_the_salt_keeps_trials_apart() {
 }
 
 #[test]
+fn a_cold_cache_misses_in_its_share_of_the_requests() {
+    let requests: Vec<_> = (0..200).map(|index| PlannedRequest { index, ..planned(0, 0, 100, 1) }).collect();
+    let plan = plan(Pacing::Closed { users: 1, ramp_up: 0 }, requests);
+    let server = |rate: f64| {
+        let fault = Some(Fault { kind: FaultKind::ColdCache, rate: Share(rate) });
+        let mut server = Replayer::new(&Embedded { fault, ..config() }, 1);
+        let records = server.trial(&plan, "", ids);
+        assert!(records.iter().all(|record| record.failure.is_none() && record.output_tokens == 1));
+        let found = records.iter().filter(|record| record.usage.and_then(|usage| usage.cached) == Some(96)).count();
+        let stats = server.stats();
+        assert_eq!((stats.prefix_queries, stats.prefix_hits), (20_000, 96 * found as u64));
+        (found, records[1].chunks[0].at - records[1].sent)
+    };
+    // But for the first request, whose prompt nobody has sent before.
+    assert_eq!(server(0.0), (199, 40 * MS + 4 * 25_000));
+    assert_eq!(server(1.0), (0, 40 * MS + 100 * 25_000));
+    let (found, _) = server(0.5);
+    assert!(found.abs_diff(100) < 25, "{found}");
+}
+
+#[test]
 fn system_and_user_texts_follow_each_other() {
     let mut request = planned(0, 0, 3, 1);
     request.prompt.system = Some("1 2".into());
@@ -178,6 +199,7 @@ fn faults_look_as_a_client_sees_them() {
         (FaultKind::NoStream, None, 1),
         (FaultKind::NoUsage, None, 4),
         (FaultKind::Short, None, 2),
+        (FaultKind::ColdCache, None, 4),
     ] {
         let record = one(kind);
         assert_eq!((class(&record), record.chunks.len()), (failure, chunks), "{kind:?}");

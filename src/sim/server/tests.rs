@@ -208,6 +208,27 @@ fn faults_of_the_stream() {
 }
 
 #[test]
+fn a_cold_cache_is_asked_and_never_hits() {
+    let fault = Some(Fault { kind: FaultKind::ColdCache, rate: Share(1.0) });
+    let server = start(Embedded { fault, ..config() });
+    for _ in 0..2 {
+        let body = ask(2, false).replace("the garden", &["the garden"; 10].join(" "));
+        let usage = &json_body(&exchange(&server, CHAT, &body))["usage"];
+        assert_eq!(
+            (&usage["completion_tokens"], &usage["prompt_tokens_details"]["cached_tokens"]),
+            (&2.into(), &0.into())
+        );
+    }
+    let metrics = exchange(&server, "GET /metrics HTTP/1.1", "");
+    for row in [
+        "vllm:prefix_cache_queries_total{engine=\"0\",model_name=\"tokpace-sim\"} 46\n",
+        "vllm:prefix_cache_hits_total{engine=\"0\",model_name=\"tokpace-sim\"} 0\n",
+    ] {
+        assert!(metrics.contains(row), "{row}{metrics}");
+    }
+}
+
+#[test]
 fn no_stream_is_one_json_body() {
     let fault = Some(Fault { kind: FaultKind::NoStream, rate: Share(1.0) });
     let server = start(Embedded { fault, ..config() });

@@ -14,7 +14,7 @@ use crate::tokens::{Tokenizer, corpus};
 use crate::units::{Share, Time};
 use crate::wire::{RawRequest, Read, openai_chat};
 
-const KINDS: [FaultKind; 10] = [
+const KINDS: [FaultKind; 11] = [
     FaultKind::Error,
     FaultKind::RateLimit,
     FaultKind::ErrorEvent,
@@ -25,6 +25,7 @@ const KINDS: [FaultKind; 10] = [
     FaultKind::NoStream,
     FaultKind::NoUsage,
     FaultKind::Short,
+    FaultKind::ColdCache,
 ];
 
 fn config(fault: Option<FaultKind>) -> Embedded {
