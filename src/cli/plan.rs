@@ -297,8 +297,14 @@ max = 8
     #[test]
     fn only_a_model_can_be_predicted() {
         let kind = ProfileKind::Endpoint(crate::profile::Endpoint::default());
-        let profile =
-            Profile { name: "staging".into(), kind, job_noise: 0.03, labels: std::collections::BTreeMap::new() };
+        let profile = Profile {
+            name: "staging".into(),
+            kind,
+            job_noise: 0.03,
+            labels: std::collections::BTreeMap::new(),
+            variants: std::collections::BTreeMap::new(),
+            variant: None,
+        };
         let error = embedded(&profile).unwrap_err();
         assert_eq!(
             failed(Err(error)),

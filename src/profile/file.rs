@@ -25,13 +25,13 @@ pub(super) struct CommonFile {
     pub(super) job_noise: Option<Share>,
     /// Facts about the machine, such as `gpu = "H100"`; a baseline holds for equal labels only.
     pub(super) labels: BTreeMap<String, String>,
-    /// Variants of the server that scenarios can compare.
-    #[schemars(with = "BTreeMap<String, BTreeMap<String, serde_json::Value>>")]
-    pub(super) variants: Option<BTreeMap<String, toml::Table>>,
 }
 
-/// Keys of [`CommonFile`].
+/// Keys of every profile: those of [`CommonFile`], and its variants, which are decoded one by one.
 pub(super) const COMMON_KEYS: [&str; 4] = ["kind", "job_noise", "labels", "variants"];
+
+/// Keys of [`EndpointFile`] that a variant of an endpoint may have.
+pub(super) const ENDPOINT_VARIANT_KEYS: [&str; 4] = ["extra", "headers", "model", "url"];
 
 /// Where a server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::file::{COMMON_KEYS, CommonFile, EndpointFile, KindFile, ProjectFile};
-use super::{Embedded, Endpoint, Profile, ProfileKind, Project, set};
+use super::{Embedded, Endpoint, Profile, ProfileKind, Project, set, variants};
 use crate::environment::is_variable_name;
 use crate::names;
 use crate::toml_file::{Checker, Document, Problem, Problems, SourceFile, did_you_mean};
@@ -101,23 +101,30 @@ fn embedded_profile() -> Profile {
         kind: ProfileKind::Embedded(Embedded::default()),
         job_noise: EMBEDDED_NOISE,
         labels: BTreeMap::new(),
+        variants: variants::built_in(&Embedded::default()),
+        variant: None,
     }
 }
 
 fn profile_of(name: &str, mut doc: Document<'_>, problems: &mut Problems) -> Option<Profile> {
+    let declared = variants::declared(&mut doc, problems);
     let mut common_doc = doc.split(&COMMON_KEYS);
     let common: CommonFile = common_doc.decode(&[], problems)?;
-    report_unsupported(&common, &common_doc, problems);
+    refuse_managed(&common, &common_doc, problems);
     if common.job_noise.is_some_and(|Share(noise)| !(noise > 0.0 && noise < 1.0)) {
         let problem = Problem::error(format!("`profiles.{name}.job_noise` must be above 0% and below 100%"));
         problems.push(problem.at(common_doc.value_span(&["job_noise"])).hint("write for example `job_noise = \"3%\"`"));
     }
     let (kind, noise) = match common.kind {
-        Some(KindFile::Embedded) => (ProfileKind::Embedded(embedded(&mut doc, problems)?), EMBEDDED_NOISE),
-        Some(KindFile::Endpoint) => (ProfileKind::Endpoint(endpoint(&mut doc, problems)?), NOISE),
+        Some(KindFile::Embedded) => {
+            (ProfileKind::Embedded(embedded(&mut doc, &COMMON_KEYS, problems)?), EMBEDDED_NOISE)
+        }
+        Some(KindFile::Endpoint) => (ProfileKind::Endpoint(endpoint(&mut doc, &COMMON_KEYS, problems)?), NOISE),
         Some(KindFile::Managed) => return None,
         None if !common_doc.intact(&["kind"]) => return None,
-        None if name == EMBEDDED => (ProfileKind::Embedded(embedded(&mut doc, problems)?), EMBEDDED_NOISE),
+        None if name == EMBEDDED => {
+            (ProfileKind::Embedded(embedded(&mut doc, &COMMON_KEYS, problems)?), EMBEDDED_NOISE)
+        }
         None => {
             let problem = Problem::error(format!("the profile `{name}` has no `kind`")).at(doc.span());
             problems.push(problem.hint("write `kind = \"endpoint\"` or `kind = \"embedded\"`"));
@@ -125,25 +132,20 @@ fn profile_of(name: &str, mut doc: Document<'_>, problems: &mut Problems) -> Opt
         }
     };
     let job_noise = common.job_noise.map_or(noise, |share| share.0);
-    Some(Profile { name: name.to_owned(), kind, job_noise, labels: common.labels })
+    let variants = variants::resolve(&kind, &doc, declared, problems);
+    Some(Profile { name: name.to_owned(), kind, job_noise, labels: common.labels, variants, variant: None })
 }
 
-/// Reports what a profile may hold but this version cannot do.
-fn report_unsupported(common: &CommonFile, doc: &Document<'_>, problems: &mut Problems) {
-    let mut refuse = |what: String, key: &str| {
-        let problem = Problem::error(format!("{what} is not supported by this version of tokpace"));
-        problems.push(problem.at(doc.value_span(&[key])));
-    };
+fn refuse_managed(common: &CommonFile, doc: &Document<'_>, problems: &mut Problems) {
     if common.kind == Some(KindFile::Managed) {
-        refuse("`kind = \"managed\"`".into(), "kind");
-    }
-    if common.variants.is_some() {
-        refuse(format!("`{}`", doc.name(&["variants"])), "variants");
+        let problem = Problem::error("`kind = \"managed\"` is not supported by this version of tokpace");
+        problems.push(problem.at(doc.value_span(&["kind"])));
     }
 }
 
-fn embedded(doc: &mut Document<'_>, problems: &mut Problems) -> Option<Embedded> {
-    let file: Embedded = doc.decode(&COMMON_KEYS, problems)?;
+/// The settings of the embedded server. `known` are keys beside them that a typo may have meant.
+pub(super) fn embedded(doc: &mut Document<'_>, known: &[&str], problems: &mut Problems) -> Option<Embedded> {
+    let file: Embedded = doc.decode(known, problems)?;
     let mut checker = Checker { doc, problems };
     checker.positive(&["max_batch"], Some(file.max_batch));
     checker.positive(&["kv_blocks"], Some(file.kv_blocks));
@@ -166,8 +168,9 @@ fn embedded(doc: &mut Document<'_>, problems: &mut Problems) -> Option<Embedded>
     Some(file)
 }
 
-fn endpoint(doc: &mut Document<'_>, problems: &mut Problems) -> Option<Endpoint> {
-    let file: EndpointFile = doc.decode(&COMMON_KEYS, problems)?;
+/// How an endpoint is reached. `known` are keys beside its own that a typo may have meant.
+pub(super) fn endpoint(doc: &mut Document<'_>, known: &[&str], problems: &mut Problems) -> Option<Endpoint> {
+    let file: EndpointFile = doc.decode(known, problems)?;
     let mut checker = Checker { doc, problems };
     match &file.url {
         Some(url) if !is_url(url) => {

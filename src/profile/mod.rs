@@ -7,7 +7,10 @@ mod schema;
 mod set;
 #[cfg(test)]
 mod tests;
+mod variants;
 
 pub use load::{load, load_with};
-pub use model::{Embedded, Endpoint, Fault, FaultKind, Profile, ProfileKind, Project, Slowdown, TtftCost};
+pub use model::{
+    Embedded, Endpoint, Fault, FaultKind, Profile, ProfileKind, Project, Slowdown, TtftCost, UnknownVariant,
+};
 pub use schema::schema;

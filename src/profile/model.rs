@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::toml_file::{did_you_mean, join_path};
 use crate::units::{Share, Time};
 
 /// The project file, resolved: at least the profile `embedded` exists.
@@ -27,6 +28,45 @@ pub struct Profile {
     pub job_noise: f64,
     /// Facts about the machine that the user gives; part of the fingerprint's conditions.
     pub labels: BTreeMap<String, String>,
+    /// What is measured in place of `kind` where a scenario asks for a variant, by the variant's name.
+    pub variants: BTreeMap<String, ProfileKind>,
+    /// The variant that `kind` is, if it is one.
+    pub variant: Option<String>,
+}
+
+impl Profile {
+    /// The profile with one of its variants in place of its own `kind`.
+    pub fn with_variant(&self, name: &str) -> Result<Self, UnknownVariant> {
+        let Some(kind) = self.variants.get(name) else { return Err(self.unknown(name)) };
+        Ok(Self { kind: kind.clone(), variant: Some(name.to_owned()), ..self.clone() })
+    }
+
+    fn unknown(&self, variant: &str) -> UnknownVariant {
+        let known: Vec<_> = self.variants.keys().map(String::as_str).collect();
+        let nearest = did_you_mean(variant, &known).map(|nearest| format!("{nearest} ")).unwrap_or_default();
+        let mut rest = Vec::new();
+        if !known.is_empty() {
+            rest.push(format!("known variants: `{}`", known.join("`, `")));
+        }
+        if matches!(self.kind, ProfileKind::Endpoint(_)) {
+            let table = join_path(["profiles", self.name.as_str(), "variants", variant]);
+            rest.push(format!("declare it as `[{table}]` with its own `url`, `model`, `headers` or `extra`"));
+        }
+        let hint = format!("{nearest}{}", rest.join("; "));
+        UnknownVariant { profile: self.name.clone(), variant: variant.to_owned(), hint }
+    }
+}
+
+/// A variant that a profile does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("profile `{profile}` has no variant `{variant}`\nhint: {hint}")]
+pub struct UnknownVariant {
+    /// The profile's name.
+    pub profile: String,
+    /// What was asked for.
+    pub variant: String,
+    /// Which ones it has, the nearest first, and how an endpoint gets more.
+    pub hint: String,
 }
 
 /// Where the server is.

@@ -5,9 +5,12 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use super::Embedded;
-use super::file::{CommonFile, EndpointFile, ProjectFile};
+use super::file::{CommonFile, ENDPOINT_VARIANT_KEYS, EndpointFile, ProjectFile};
+use super::{Embedded, Fault};
 use crate::toml_file::root_schema;
+
+/// Names of profiles and variants.
+const NAME: &str = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$";
 
 /// The JSON Schema of `tokpace.toml`, for editors and other tools.
 pub fn schema() -> Value {
@@ -21,8 +24,8 @@ impl JsonSchema for ProjectFile {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         // A profile without a kind is embedded only if that is its name; the schema is more lenient than the program.
-        let embedded = profile::<Embedded>("embedded", &[], generator);
-        let endpoint = profile::<EndpointFile>("endpoint", &["kind", "url"], generator);
+        let embedded = profile::<Embedded>("embedded", &[], &embedded_variant(generator), generator);
+        let endpoint = profile::<EndpointFile>("endpoint", &["kind", "url"], &endpoint_variant(generator), generator);
         json_schema!({
             "title": "tokpace project",
             "description": "The servers that are measured: `tokpace.toml` at the root of a package.",
@@ -36,7 +39,7 @@ impl JsonSchema for ProjectFile {
                 "profiles": {
                     "description": "Named machine and server set-ups: `[profiles.NAME]`.",
                     "type": "object",
-                    "propertyNames": { "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]*$" },
+                    "propertyNames": { "pattern": NAME },
                     "additionalProperties": { "anyOf": [embedded, endpoint] },
                 },
             },
@@ -46,7 +49,7 @@ impl JsonSchema for ProjectFile {
 }
 
 /// The schema of a kind of profile: its own keys and those that all kinds share.
-fn profile<T: JsonSchema>(kind: &str, required: &[&str], generator: &mut SchemaGenerator) -> Schema {
+fn profile<T: JsonSchema>(kind: &str, required: &[&str], variant: &Schema, generator: &mut SchemaGenerator) -> Schema {
     let mut schema = T::json_schema(generator);
     let common = CommonFile::json_schema(generator);
     if let (Some(Value::Object(own)), Some(Value::Object(shared))) =
@@ -54,9 +57,47 @@ fn profile<T: JsonSchema>(kind: &str, required: &[&str], generator: &mut SchemaG
     {
         own.extend(shared.clone());
         own.insert("kind".into(), json!({ "description": "Where the server is.", "const": kind }));
+        let variants = json!({
+            "description": "Variants of the server that scenarios can compare: `[profiles.NAME.variants.VARIANT]`.",
+            "type": "object",
+            "propertyNames": { "pattern": NAME },
+            "additionalProperties": variant,
+        });
+        own.insert("variants".into(), variants);
     }
     if !required.is_empty() {
         schema.insert("required".into(), json!(required));
+    }
+    schema
+}
+
+/// What a variant of the embedded server can change: everything, and a part of each table is enough.
+fn embedded_variant(generator: &mut SchemaGenerator) -> Schema {
+    let mut fault = Fault::json_schema(generator);
+    fault.remove("required");
+    let mut schema = Embedded::json_schema(generator);
+    if let Some(Value::Object(keys)) = schema.get_mut("properties") {
+        keys.insert("fault".into(), fault.to_value());
+    }
+    variant(schema, "What differs from the profile; nested tables are merged key by key.")
+}
+
+/// What a variant of an endpoint can change.
+fn endpoint_variant(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = EndpointFile::json_schema(generator);
+    if let Some(Value::Object(keys)) = schema.get_mut("properties") {
+        keys.retain(|key, _| ENDPOINT_VARIANT_KEYS.contains(&key.as_str()));
+    }
+    variant(schema, "What differs from the profile; `headers` and `extra` are merged key by key.")
+}
+
+/// A profile's schema as that of a variant, whose defaults are the profile's values.
+fn variant(mut schema: Schema, description: &str) -> Schema {
+    schema.insert("description".into(), description.into());
+    if let Some(Value::Object(keys)) = schema.get_mut("properties") {
+        for property in keys.values_mut().filter_map(Value::as_object_mut) {
+            property.remove("default");
+        }
     }
     schema
 }
@@ -78,6 +119,16 @@ mod tests {
                 assert!(described, "{key} has no description: {kind}");
             }
         }
+        let keys = |kind: usize| {
+            let variant = &kinds[kind]["properties"]["variants"]["additionalProperties"];
+            assert_eq!(variant["additionalProperties"], false);
+            assert!(!variant["properties"].to_string().contains("\"default\":\"4ms\""), "{variant}");
+            variant["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(keys(0).len(), 11);
+        assert_eq!(keys(1), ENDPOINT_VARIANT_KEYS);
+        let fault = &kinds[0]["properties"]["variants"]["additionalProperties"]["properties"]["fault"];
+        assert_eq!((fault["required"].is_null(), fault["properties"]["kind"].is_object()), (true, true));
         assert_eq!(schema["title"], "tokpace project");
         assert!(schema["$defs"].get("Slowdown").is_some());
     }

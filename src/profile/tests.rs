@@ -1,5 +1,7 @@
 //! Whole files: what they mean, and what people read when they are wrong.
 
+mod variants;
+
 use insta::assert_snapshot;
 
 use super::*;
@@ -222,20 +224,14 @@ fn what_this_version_cannot_do() {
 kind = \"managed\"
 preset = \"vllm\"
 command = [\"vllm\", \"serve\"]
-[profiles.embedded.variants.slow]
-slowdown = { decode = \"5%\" }
+[profiles.local-vllm.variants.prefix-caching-off]
+args = [\"--no-enable-prefix-caching\"]
 "), @r#"
 error: `kind = "managed"` is not supported by this version of tokpace
  --> tokpace.toml:3:8
   |
 3 | kind = "managed"
   |        ^^^^^^^^^
-
-error: `profiles.embedded.variants` is not supported by this version of tokpace
- --> tokpace.toml:6:20
-  |
-6 | [profiles.embedded.variants.slow]
-  |                    ^^^^^^^^
 "#);
 }
 
@@ -262,6 +258,25 @@ fn what_is_wrong_with_a_profile() {
             "`profiles.embedded.fault.rate` must be between 0% and 100%",
         ),
         (embedded("fault = { rate = \"1%\" }"), "`profiles.embedded.fault` needs the key `kind`"),
+        (embedded("variants = 5"), "`profiles.embedded.variants` must be a table"),
+        (embedded("variants.slow = 5"), "`profiles.embedded.variants.slow` must be a table"),
+        (embedded("[profiles.embedded.variants.\"a b\"]"), "`a b` cannot be the name of a variant"),
+        (embedded("variants.slow.labels = { gpu = \"H100\" }"), "unknown key `labels`"),
+        (embedded("variants.slow.itl = \"0ms\""), "`profiles.embedded.variants.slow.itl` must be longer than 0"),
+        (
+            embedded("[profiles.embedded.variants.slow]\nfault = { rate = \"1%\" }"),
+            "`profiles.embedded.variants.slow.fault` needs the key `kind`",
+        ),
+        (endpoint("variants.b.tokenizer = \"x.json\""), "unknown key `tokenizer`"),
+        (endpoint("variants.b.url = \"x\""), "`profiles.x.variants.b.url` is not a URL"),
+        (
+            endpoint("variants.b.model = 5"),
+            "`profiles.x.variants.b.model` must be a text in quotes, not the number `5`",
+        ),
+        (
+            endpoint("[profiles.x.variants.b]\nextra = { stream = true }"),
+            "`profiles.x.variants.b.extra` cannot set `stream`",
+        ),
     ] {
         assert_eq!(found, [message]);
     }

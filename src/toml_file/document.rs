@@ -107,6 +107,27 @@ impl<'a> Document<'a> {
         Self { table, span: self.span.clone(), prefix: self.prefix.clone(), removed: Vec::new() }
     }
 
+    /// Adds what `base` has and the document has not. Tables are merged key by key; every key and value keeps its span.
+    pub(crate) fn fill_from(&mut self, base: &Self) {
+        fill(&mut self.table, &base.table);
+        self.removed.extend(base.removed.iter().cloned());
+    }
+
+    /// The spans of all keys and values of the document.
+    pub(crate) fn spans(&self) -> Vec<Range<usize>> {
+        let mut spans = Vec::new();
+        let mut tables = vec![&self.table];
+        while let Some(table) = tables.pop() {
+            for (key, value) in table {
+                spans.extend([key.span(), value.span()]);
+                if let DeValue::Table(inner) = value.get_ref() {
+                    tables.push(inner);
+                }
+            }
+        }
+        spans
+    }
+
     /// Removes what is at `path` and remembers that.
     pub(crate) fn remove(&mut self, path: &[String]) {
         if let Some((last, parents)) = path.split_last()
@@ -169,6 +190,18 @@ impl<'a> Document<'a> {
         match self.value(path)?.get_ref() {
             DeValue::Table(table) => Some(table),
             _ => None,
+        }
+    }
+}
+
+fn fill<'a>(table: &mut DeTable<'a>, base: &DeTable<'a>) {
+    for (key, value) in base {
+        match (table.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut), value.get_ref()) {
+            (None, _) => {
+                table.insert(key.clone(), value.clone());
+            }
+            (Some(DeValue::Table(own)), DeValue::Table(inner)) => fill(own, inner),
+            (Some(_), _) => {}
         }
     }
 }
@@ -306,6 +339,23 @@ mod tests {
         assert_eq!(doc.key_span(&["b", "c"]), Some(80..85));
         assert_eq!(doc.value_span(&["b", "d", "e"]), Some(90..91));
         assert_eq!(show(doc.value(&["b"]).unwrap().get_ref()), "{c=true,d={e=true}}");
+    }
+
+    #[test]
+    fn a_document_is_filled_from_another() {
+        let text = "[base]\na = 1\nb = { x = 1, y = { z = 1 } }\nc = { x = 1 }\n[own]\nb = { y = { w = 2 } }\nc = 2\n";
+        let mut problems = Problems::new(SourceFile::new("x.toml", text));
+        let doc = Document::parse(text, &mut problems).unwrap();
+        let (base, mut own) = (doc.child("base").unwrap(), doc.child("own").unwrap());
+        let spans = own.spans();
+        assert_eq!(spans.len(), 8, "{spans:?}");
+        own.fill_from(&base);
+        assert_eq!(show(&DeValue::Table(own.table.clone())), "{a=1,b={x=1,y={w=2,z=1}},c=2}");
+        let text_at = |path: &[&str]| &text[own.value_span(path).unwrap()];
+        assert_eq!((text_at(&["b", "y", "w"]), text_at(&["b", "y", "z"]), text_at(&["c"])), ("2", "1", "2"));
+        assert!(spans.contains(&own.key_span(&["b", "y", "w"]).unwrap()));
+        assert!(!spans.contains(&own.key_span(&["b", "y", "z"]).unwrap()));
+        assert_eq!(own.name(&["b"]), "own.b");
     }
 
     proptest::proptest! {

@@ -130,6 +130,15 @@ impl Problems {
         self.sources.push(source);
     }
 
+    /// Takes back those of the problems after the first `known` of [`Problems::list`] that `keep` is false of.
+    pub(crate) fn retain_after(&mut self, known: usize, keep: impl Fn(&Problem) -> bool) {
+        let mut index = 0;
+        self.list.retain(|problem| {
+            index += 1;
+            index <= known || keep(problem)
+        });
+    }
+
     /// Adds a problem, once: matrix cases that share a mistake report it together.
     pub fn push(&mut self, problem: Problem) {
         if !self.list.contains(&problem) {
@@ -259,6 +268,16 @@ mod tests {
             let shown = one("a = \"ä\"", Problem::error("no").at(span)).render(false);
             assert!(shown.starts_with("error: no"));
         }
+    }
+
+    #[test]
+    fn later_problems_can_be_taken_back() {
+        let mut problems = one("a = 1", Problem::error("no").at(0..1));
+        problems.push(Problem::error("maybe").at(0..1));
+        problems.push(Problem::error("yes").at(4..5));
+        problems.retain_after(1, |problem| problem.span == Some(4..5));
+        let left: Vec<_> = problems.list().iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(left, ["no", "yes"]);
     }
 
     #[test]
