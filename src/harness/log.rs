@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Mutex;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::redact::Redactor;
 
@@ -13,12 +15,12 @@ use crate::redact::Redactor;
 ///
 /// Only the first call of a process counts, and a program that has a log of its own keeps it.
 pub(crate) fn to_file(file: File, redactor: Redactor) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("tokpace=info"));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .with_writer(Redacting { file: Mutex::new(file), redactor })
-        .try_init();
+    // By target and level only: filters on spans' fields would need a regular expression engine in every build.
+    let asked = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = asked.unwrap_or_else(|| Targets::new().with_target("tokpace", tracing::Level::INFO));
+    let layer =
+        tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Redacting { file: Mutex::new(file), redactor });
+    let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();
 }
 
 struct Redacting {
