@@ -1,5 +1,7 @@
 //! Two live sides: sequential looks at interleaved pairs, with Holm's procedure over the whole suite at each.
 
+use std::collections::BTreeSet;
+
 use crate::stats::multiple::holm;
 
 use super::check::{Check, Kind};
@@ -54,80 +56,82 @@ struct CheckState<'a> {
 
 struct CaseState<'a> {
     input: &'a CaseInput,
+    looks: Vec<Look>,
     pairs: &'a [Pair],
     orders: Vec<Order>,
     checks: Vec<CheckState<'a>>,
     used: u32,
     stopped: bool,
+    /// The look under way.
+    now: Option<Now>,
 }
 
 pub(super) fn judge(suite: &Suite) -> Result<SuiteVerdict, JudgeError> {
-    let looks = looks(suite.k_max);
-    let mut cases =
-        suite.cases.iter().map(|case| CaseState::new(case, &looks)).collect::<Result<Vec<_>, JudgeError>>()?;
+    let mut cases = suite
+        .cases
+        .iter()
+        .map(|case| CaseState::new(case, looks(case.k_max.unwrap_or(suite.k_max))))
+        .collect::<Result<Vec<_>, JudgeError>>()?;
     let own = cases
         .iter()
         .flat_map(|case| &case.checks)
         .filter(|state| state.check.in_family() && state.unresolved.is_none())
         .count() as u64;
     let family = Family { size: suite.family.unwrap_or(own), alone: suite.alone };
+    let sharing = suite.family_cases.unwrap_or(suite.cases.len() as u64);
     let (mut slower, mut faster) = (0, 0);
-    for (look, index) in looks.iter().zip(1..) {
-        let now = Now {
-            index,
-            pairs: look.pairs as usize,
-            levels: Levels { regressed: suite.alpha * look.regressed, pass: suite.alpha * look.pass },
-            cases: suite.family_cases.unwrap_or(suite.cases.len() as u64),
-        };
+    // Pairs are measured in rounds, so that looks after equally many pairs are taken at one time.
+    let moments: BTreeSet<u32> = cases.iter().flat_map(|case| &case.looks).map(|look| look.pairs).collect();
+    for pairs in moments {
         for case in &mut cases {
-            case.examine(now);
+            case.examine(pairs, suite.alpha, sharing);
         }
         // Both corrections run over everything that was open at the start of the look, before anything is decided.
         let mut tested: Vec<&mut CheckState<'_>> =
             cases.iter_mut().flat_map(|case| &mut case.checks).filter(|state| state.examined).collect();
-        correct(&mut tested, now.levels.regressed, family, &mut slower, CheckState::slower);
-        correct(&mut tested, now.levels.regressed, family, &mut faster, CheckState::faster);
+        correct(&mut tested, family, &mut slower, CheckState::slower);
+        correct(&mut tested, family, &mut faster, CheckState::faster);
         for case in &mut cases {
-            case.decide(now.pairs);
+            case.decide();
         }
     }
     let mut criticals = Criticals::default();
-    let cases: Vec<CaseVerdict> = cases.into_iter().map(|case| case.answer(&looks, &mut criticals)).collect();
+    let cases: Vec<CaseVerdict> = cases.into_iter().map(|case| case.answer(&mut criticals)).collect();
     Ok(SuiteVerdict { verdict: Verdict::of_all(cases.iter().map(|case| case.verdict)), cases })
 }
 
-/// Runs Holm over one p-value of the tested checks; `of` gives it, and the mark to set once it is rejected.
-/// Advisory checks, which must not use up the family's level, and checks measured alone have Bonferroni.
+/// Runs Holm over one p-value of the tested checks, each as a multiple of the level that its own look may spend: cases
+/// with other maxima spend other parts at the same moment. `of` gives the multiple, and the mark to set once it is
+/// rejected. Advisory checks, which must not use up the family's level, and checks measured alone have Bonferroni.
 fn correct<'a>(
     tested: &mut [&mut CheckState<'a>],
-    level: f64,
     family: Family,
     rejected: &mut u64,
     of: impl for<'s> Fn(&'s mut CheckState<'a>) -> Option<(f64, &'s mut bool)>,
 ) {
-    let mut p = Vec::with_capacity(tested.len());
+    let mut multiples = Vec::with_capacity(tested.len());
     let mut marks = Vec::with_capacity(tested.len());
     for state in tested {
         let single = family.alone || !state.check.gates();
-        let Some((value, mark)) = of(state) else { continue };
+        let Some((multiple, mark)) = of(state) else { continue };
         if *mark {
             continue;
         }
         if single {
-            *mark = value <= level / family.size.max(1) as f64;
+            *mark = multiple <= 1.0 / family.size.max(1) as f64;
         } else {
-            p.push(value);
+            multiples.push(multiple);
             marks.push(mark);
         }
     }
-    for index in holm(&p, level, family.size, *rejected) {
+    for index in holm(&multiples, 1.0, family.size, *rejected) {
         *marks[index] = true;
         *rejected += 1;
     }
 }
 
 impl<'a> CaseState<'a> {
-    fn new(input: &'a CaseInput, looks: &[Look]) -> Result<Self, JudgeError> {
+    fn new(input: &'a CaseInput, looks: Vec<Look>) -> Result<Self, JudgeError> {
         let pairs = input.pairs.as_deref().ok_or_else(|| missing(&input.case, "pairs"))?;
         let at_first = looks.first().map_or(pairs.len(), |look| pairs.len().min(look.pairs as usize));
         let checks = input
@@ -158,22 +162,25 @@ impl<'a> CaseState<'a> {
             })
             .collect::<Result<_, JudgeError>>()?;
         let orders = pairs.iter().map(|pair| pair.order).collect();
-        Ok(Self { input, pairs, orders, checks, used: 0, stopped: false })
+        Ok(Self { input, looks, pairs, orders, checks, used: 0, stopped: false, now: None })
     }
 
-    fn takes(&self, pairs: usize) -> bool {
-        !self.stopped && self.pairs.len() >= pairs
+    /// The look after so many pairs, if the case has one there and takes it.
+    fn look(&self, pairs: u32, alpha: f64, cases: u64) -> Option<Now> {
+        let (index, look) = (1..).zip(&self.looks).find(|(_, look)| look.pairs == pairs)?;
+        let levels = Levels { regressed: alpha * look.regressed, pass: alpha * look.pass };
+        let takes = !self.stopped && self.pairs.len() >= pairs as usize;
+        takes.then_some(Now { index, pairs: pairs as usize, levels, cases })
     }
 
-    /// Looks at the open checks without deciding anything.
-    fn examine(&mut self, now: Now) {
+    /// Looks at the open checks, if it is time, without deciding anything.
+    fn examine(&mut self, pairs: u32, alpha: f64, cases: u64) {
         for state in &mut self.checks {
             state.examined = false;
         }
-        if !self.takes(now.pairs) {
-            return;
-        }
-        self.used = now.pairs as u32;
+        self.now = self.look(pairs, alpha, cases);
+        let Some(now) = self.now else { return };
+        self.used = pairs;
         let pairs = &self.pairs[..now.pairs];
         let a = Counts::of(pairs.iter().map(|pair| &pair.a));
         let b = Counts::of(pairs.iter().map(|pair| &pair.b));
@@ -204,8 +211,8 @@ impl<'a> CaseState<'a> {
     }
 
     /// Decides what the look allows, and whether the case needs no more pairs.
-    fn decide(&mut self, pairs: usize) {
-        if !self.takes(pairs) {
+    fn decide(&mut self) {
+        if self.now.is_none() {
             return;
         }
         for state in self.checks.iter_mut().filter(|state| state.examined) {
@@ -216,7 +223,8 @@ impl<'a> CaseState<'a> {
             || gating.all(|state| state.verdict.is_some());
     }
 
-    fn answer(self, looks: &[Look], criticals: &mut Criticals) -> CaseVerdict {
+    fn answer(self, criticals: &mut Criticals) -> CaseVerdict {
+        let looks = &self.looks;
         let next_look = looks.iter().map(|look| look.pairs).find(|pairs| *pairs > self.used).filter(|_| !self.stopped);
         let measured = self.pairs.len();
         let checks: Vec<_> = self
@@ -241,17 +249,17 @@ impl<'a> CaseState<'a> {
 
 impl CheckState<'_> {
     fn slower(&mut self) -> Option<(f64, &mut bool)> {
-        let p = match &self.finding {
-            Some((_, Finding::Pairs(_, Some(tests)))) => tests.slower(&self.check),
-            Some((_, Finding::Pairs(Pairing::Signs { p, .. }, _))) => *p,
+        let (now, p) = match &self.finding {
+            Some((now, Finding::Pairs(_, Some(tests)))) => (now, tests.slower(&self.check)),
+            Some((now, Finding::Pairs(Pairing::Signs { p, .. }, _))) => (now, *p),
             _ => return None,
         };
-        Some((p, &mut self.slower))
+        Some((p / now.levels.regressed, &mut self.slower))
     }
 
     fn faster(&mut self) -> Option<(f64, &mut bool)> {
         match &self.finding {
-            Some((_, Finding::Pairs(_, Some(tests)))) => Some((tests.q0, &mut self.faster)),
+            Some((now, Finding::Pairs(_, Some(tests)))) => Some((tests.q0 / now.levels.regressed, &mut self.faster)),
             _ => None,
         }
     }

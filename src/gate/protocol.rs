@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::metric::Better;
 
 /// How the two sides were measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Both sides live in one job; the unit is the pair of trials.
@@ -90,13 +91,16 @@ pub struct CaseInput {
     /// Stored: the job to judge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate: Option<Job>,
+    /// Paired: the most pairs of this case where it is not the suite's `k_max`. Not part of the JSON.
+    #[serde(skip)]
+    pub k_max: Option<u32>,
 }
 
 impl CaseInput {
     /// A case of a paired suite.
     pub fn paired(case: impl Into<String>, checks: Vec<CheckInput>, pairs: Vec<Pair>) -> Self {
         let job_noise = default_job_noise();
-        Self { case: case.into(), job_noise, checks, pairs: Some(pairs), jobs: None, candidate: None }
+        Self { case: case.into(), job_noise, checks, pairs: Some(pairs), jobs: None, candidate: None, k_max: None }
     }
 
     /// A case of a stored suite; `job_noise` as a share (`0.03`).
@@ -107,7 +111,15 @@ impl CaseInput {
         jobs: Vec<Job>,
         candidate: Job,
     ) -> Self {
-        Self { case: case.into(), job_noise, checks, pairs: None, jobs: Some(jobs), candidate: Some(candidate) }
+        Self {
+            case: case.into(),
+            job_noise,
+            checks,
+            pairs: None,
+            jobs: Some(jobs),
+            candidate: Some(candidate),
+            k_max: None,
+        }
     }
 }
 
