@@ -5,8 +5,10 @@ mod fingerprint;
 mod machine;
 mod probe;
 mod resolve;
+mod server_metrics;
 
 pub use fingerprint::{Fingerprint, MEASURE_REVISION, of_case};
 pub use machine::Machine;
 pub use probe::{Probe, ProbeError, ProbeStep, smoke, walk};
 pub use resolve::{Target, TargetError};
+pub use server_metrics::PrefixCounters;

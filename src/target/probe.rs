@@ -153,6 +153,13 @@ pub(crate) fn version(client: &Transport, base_url: &str) -> Option<String> {
     (status == 200).then(|| serde_json::from_str::<Version>(&body).ok())?.map(|v| v.version)
 }
 
+/// The text at `/metrics`, if the server has it.
+pub(crate) fn metrics(client: &Transport, base_url: &str) -> Option<String> {
+    let root = base_url.rsplit_once('/')?.0;
+    let (status, body) = get(client, &format!("{root}/metrics")).ok()?;
+    (status == 200).then_some(body)
+}
+
 /// Sends one short request through `engine` and says whether its answer can be measured. `stop` gives it up.
 pub fn smoke(
     engine: &mut Engine,

@@ -8,6 +8,7 @@ use crate::environment::{EnvError, Environment};
 use crate::profile::{Endpoint, Profile, ProfileKind};
 use crate::redact::Redactor;
 use crate::sim::{Server, ServerOptions};
+use crate::target::PrefixCounters;
 use crate::target::probe::{self, ProbeError};
 use crate::tokens::{Tokenizer, TokenizerError};
 
@@ -93,6 +94,13 @@ pub enum TargetError {
 }
 
 impl Target {
+    /// What the server's counters say of its prefix cache, if it has such counters. Between rounds only: it sends a
+    /// request of its own.
+    pub fn prefix_counters(&self) -> Option<PrefixCounters> {
+        let client = Transport::new(&self.transport).ok()?;
+        PrefixCounters::read(&probe::metrics(&client, &self.base_url)?)
+    }
+
     /// Starts or finds the target of `profile`. `seed` is the embedded server's; `root` is what paths are
     /// relative to.
     pub fn open(
