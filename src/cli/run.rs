@@ -21,7 +21,7 @@ pub(super) struct RunArgs {
     exact: bool,
 
     /// Measures this many jobs, each with a fresh server, and leaves them pending
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=30))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=30), conflicts_with = "against")]
     record: Option<u32>,
 
     #[command(flatten)]
@@ -32,6 +32,7 @@ pub(super) fn run(args: &RunArgs, line: &[String], out: &mut dyn Write) -> Resul
     let package = Surroundings::find()?.package;
     let mut session = Session::open(&package, args.run.clone(), line)?;
     let cases = select(&session, args)?;
+    session.select(cases.iter().map(|case| case.name.clone()));
     session.listen();
     if args.record.is_some() {
         session.record();
@@ -41,6 +42,10 @@ pub(super) fn run(args: &RunArgs, line: &[String], out: &mut dyn Write) -> Resul
             session.next_job();
         }
         for case in &cases {
+            if session.ignores(case) {
+                writeln!(out, "{} ... ignored (a comparison of variants, and `--against` is given)", case.name)?;
+                continue;
+            }
             let report = session.run_case(case).map_err(|error| CliError::Failed {
                 exit_code: 3,
                 message: format!("failed to write results: {error}"),

@@ -13,6 +13,10 @@ pub struct RunFlags {
     #[arg(long, value_name = "NAME", env = "TOKPACE_PROFILE")]
     pub profile: Option<String>,
 
+    /// Compares with this profile, measured in the same run, in place of the stored baselines
+    #[arg(long, value_name = "NAME", env = "TOKPACE_AGAINST")]
+    pub against: Option<String>,
+
     /// Few trials for development: nothing is decided
     #[arg(long, env = "TOKPACE_QUICK", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0)]
     pub quick: bool,

@@ -1,29 +1,80 @@
-//! What stands ready while a run measures: the lock, the target, the load workers.
+//! What stands ready while a run measures: the lock, the targets, the load workers.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::engine::{Engine, EngineError, TransportOptions};
-use crate::harness::MeasureLock;
-use crate::harness::measure::MeasureError;
+use crate::harness::{MeasureError, MeasureLock};
 use crate::plan::{PlanError, Words};
+use crate::profile::Profile;
 use crate::scenario::Case;
 use crate::target::{self, Probe, Target};
 
-/// Made when the first case is measured, dropped with the run: dropping it stops the embedded server and
+/// Made when the first case is measured, dropped with the run: dropping it stops the embedded servers and
 /// releases the lock.
 #[derive(Debug)]
 pub(crate) struct Bench {
-    pub(crate) target: Target,
-    pub(crate) words: Words,
-    /// Workers for HTTP/1.1 and for HTTP/2.
-    engines: [Option<Engine>; 2],
+    sides: Vec<Side>,
     _lock: MeasureLock,
 }
 
 impl Bench {
-    pub(crate) fn new(target: Target, lock: MeasureLock) -> Result<Self, PlanError> {
-        let words = Words::of(&target.tokenizer)?;
-        Ok(Self { target, words, engines: [None, None], _lock: lock })
+    pub(crate) fn new(lock: MeasureLock) -> Self {
+        Self { sides: Vec::new(), _lock: lock }
+    }
+
+    /// The side that measures this profile and variant in this role, if it stands.
+    pub(crate) fn find(&self, role: Role, profile: &Profile) -> Option<usize> {
+        let stands = |side: &Side| {
+            side.role == role && side.profile.name == profile.name && side.profile.variant == profile.variant
+        };
+        self.sides.iter().position(stands)
+    }
+
+    /// Adds a side; its number is what [`Bench::side`] takes.
+    pub(crate) fn add(&mut self, side: Side) -> usize {
+        self.sides.push(side);
+        self.sides.len() - 1
+    }
+
+    pub(crate) fn side(&mut self, number: usize) -> &mut Side {
+        &mut self.sides[number]
+    }
+}
+
+/// What a side is in a comparison. The name is part of its salts and of every record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The side that is compared with, where both are measured.
+    Reference,
+    /// The side that is judged.
+    Candidate,
+}
+
+impl Role {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Reference => "reference",
+            Self::Candidate => "candidate",
+        }
+    }
+}
+
+/// A target with the workers that talk to it. Several stand at a time, but only one is under load.
+#[derive(Debug)]
+pub(crate) struct Side {
+    pub(crate) role: Role,
+    pub(crate) profile: Profile,
+    pub(crate) target: Target,
+    pub(crate) words: Arc<Words>,
+    /// Workers for HTTP/1.1 and for HTTP/2.
+    engines: [Option<Engine>; 2],
+}
+
+impl Side {
+    pub(crate) fn new(role: Role, profile: Profile, target: Target) -> Result<Self, PlanError> {
+        let words = Arc::new(Words::of(&target.tokenizer)?);
+        Ok(Self { role, profile, target, words, engines: [None, None] })
     }
 
     /// The workers, with their connections of earlier cases.

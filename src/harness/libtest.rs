@@ -44,11 +44,14 @@ fn run(package: &Package, args: &HarnessArgs, line: &[String]) -> Result<ExitCod
         session.listen();
     }
     let scenarios = session.scenarios().to_vec();
+    let names = scenarios.iter().filter_map(|scenario| scenario.cases.as_ref().ok()).flatten();
+    let selected: Vec<String> = names.map(|case| case.name.clone()).filter(|name| args.selects(name)).collect();
+    session.select(selected);
     let session = Arc::new(Mutex::new(session));
     let mut trials = Vec::new();
     for scenario in scenarios {
         match scenario.cases {
-            Ok(cases) => trials.extend(cases.into_iter().map(|case| trial(case, session.clone()))),
+            Ok(cases) => trials.extend(cases.into_iter().map(|case| trial(case, &session))),
             // A broken file fails as a test, so that it neither hides nor keeps the others from running.
             Err(problems) => trials.push(Trial::test(scenario.name, move || Err(Failed::from(problems)))),
         }
@@ -77,8 +80,10 @@ fn run(package: &Package, args: &HarnessArgs, line: &[String]) -> Result<ExitCod
     Ok(ExitCode::from(if conclusion.has_failed() { FAILED } else { 0 }))
 }
 
-fn trial(case: Case, session: Arc<Mutex<Session>>) -> Trial {
-    Trial::test(case.name.clone(), move || {
+fn trial(case: Case, session: &Arc<Mutex<Session>>) -> Trial {
+    let ignored = session.lock().unwrap_or_else(PoisonError::into_inner).ignores(&case);
+    let session = session.clone();
+    let test = Trial::test(case.name.clone(), move || {
         // A panic in an earlier case is that case's failure, not this one's.
         let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
         let report = session.run_case(&case).map_err(|error| {
@@ -88,5 +93,6 @@ fn trial(case: Case, session: Arc<Mutex<Session>>) -> Trial {
             None => Ok(()),
             Some(_) => Err(Failed::from(report.text)),
         }
-    })
+    });
+    test.with_ignored_flag(ignored)
 }

@@ -3,8 +3,11 @@
 mod args;
 mod bench;
 mod case;
+mod conclude;
 mod discover;
+mod error;
 mod folder;
+mod joint;
 mod latest;
 mod libtest;
 mod lock;
@@ -13,17 +16,20 @@ mod measure;
 mod paths;
 mod session;
 mod signal;
-mod values;
+mod sources;
+mod tally;
+mod trial;
 pub(crate) mod verdict;
 
 pub use args::RunFlags;
 pub use discover::{DiscoverError, Scenario};
+pub use error::MeasureError;
 pub use folder::RunFolder;
 pub use latest::latest_run;
 pub(crate) use libtest::labelled;
 pub use libtest::main;
 pub use lock::MeasureLock;
-pub use measure::MeasureError;
+
 pub use paths::{Package, Paths};
 pub use session::{Session, SessionError};
 pub use signal::Stop;

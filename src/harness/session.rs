@@ -1,6 +1,6 @@
 //! A run: what was asked for, what stands ready, what was found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
@@ -8,10 +8,9 @@ use std::path::PathBuf;
 use crate::baseline::{self, Author, Job, Store, UpdateMode};
 use crate::environment::Environment;
 use crate::gate::Verdict;
-use crate::harness::bench::Bench;
+use crate::harness::bench::{Bench, Role, Side};
 use crate::harness::discover::{self, DiscoverError, Scenario};
-use crate::harness::measure::MeasureError;
-use crate::harness::{MeasureLock, Package, Paths, RunFlags, RunFolder, Stop, log};
+use crate::harness::{MeasureError, MeasureLock, Package, Paths, RunFlags, RunFolder, Stop, log};
 use crate::names;
 use crate::profile::{self, Profile, ProfileKind};
 use crate::redact::Redactor;
@@ -61,6 +60,8 @@ pub struct Session {
     pub(crate) paths: Paths,
     pub(crate) flags: RunFlags,
     pub(crate) profile: Profile,
+    /// The profile that the chosen one is paired with (`--against`).
+    pub(crate) against: Option<Profile>,
     pub(crate) environment: Environment,
     pub(crate) redactor: Redactor,
     pub(crate) stop: Stop,
@@ -69,8 +70,12 @@ pub struct Session {
     pub(crate) update: UpdateMode,
     pub(crate) ci: bool,
     pub(crate) author: Author,
-    /// Every case of the package: the family of tests, whatever is selected.
+    /// Every case of the package that is judged in this way: the family of tests, whatever is selected.
     pub(crate) family: Vec<Case>,
+    /// Names of the cases that will be run, where that is known.
+    selected: Option<BTreeSet<String>>,
+    /// Whether each case is measured in a process of its own, as by nextest.
+    pub(crate) alone: bool,
     scenarios: Vec<Scenario>,
     pub(crate) info: RunInfo,
     folder: Option<RunFolder>,
@@ -90,12 +95,15 @@ impl Session {
     pub fn open(package: &Package, flags: RunFlags, command: &[String]) -> Result<Self, SessionError> {
         let paths = Paths::of(package, &flags);
         let environment = environment(&paths)?;
-        let project = project(&paths, &flags, &environment)?;
-        let name = flags.profile.clone().unwrap_or_else(|| project.default_profile.clone());
-        let profile = project.profiles.get(&name).cloned().ok_or_else(|| SessionError::Profile {
-            known: project.profiles.keys().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "),
-            name,
-        })?;
+        let project = project(&paths, &flags)?;
+        let find = |name: &str| {
+            project.profiles.get(name).cloned().ok_or_else(|| SessionError::Profile {
+                known: project.profiles.keys().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "),
+                name: name.to_owned(),
+            })
+        };
+        let profile = find(flags.profile.as_deref().unwrap_or(&project.default_profile))?;
+        let against = flags.against.as_deref().filter(|name| !name.is_empty()).map(find).transpose()?;
         let mut redactor = Redactor::new(&environment);
         redactor.add_arguments(command);
         let lookup = |variable: &str| environment.get(variable).map(str::to_owned);
@@ -103,7 +111,8 @@ impl Session {
             .map_err(|error| SessionError::other(error.to_string(), error.hint()))?;
         let ci = baseline::is_ci(lookup);
         let scenarios = discover::scenarios(&paths)?;
-        let family = scenarios.iter().filter_map(|s| s.cases.as_ref().ok()).flatten().cloned().collect();
+        let all = scenarios.iter().filter_map(|s| s.cases.as_ref().ok()).flatten();
+        let family = all.filter(|case| against.is_none() || case.compare.is_none()).cloned().collect();
         let machine = Machine::read(&paths.root);
         let now = jiff::Timestamp::now();
         let id = environment
@@ -121,6 +130,7 @@ impl Session {
                 started: now.to_string(),
                 updated: now.to_string(),
                 profile: profile.name.clone(),
+                against: against.as_ref().map(|profile| profile.name.clone()),
                 target: target.into(),
                 tokpace: env!("CARGO_PKG_VERSION").into(),
                 quick: flags.quick,
@@ -129,9 +139,11 @@ impl Session {
                 command: command.iter().map(|word| redactor.redact(word).into_owned()).collect(),
                 machine: machine.clone(),
             },
+            alone: environment.get("NEXTEST").is_some(),
             paths,
             flags,
             profile,
+            against,
             environment,
             redactor,
             stop: Stop::default(),
@@ -139,6 +151,7 @@ impl Session {
             update,
             ci,
             family,
+            selected: None,
             scenarios,
             folder: None,
             bench: None,
@@ -174,9 +187,9 @@ impl Session {
     /// # Errors
     /// If there is nothing to walk: the target cannot be started or its settings cannot be used.
     pub fn probe(&mut self) -> Result<Probe, MeasureError> {
-        self.ready()?;
+        let number = self.side(Role::Candidate, &self.profile.clone())?;
         let Some(bench) = &mut self.bench else { return Err(MeasureError::Interrupted) };
-        Ok(bench.walk(self.stop.flag())?)
+        Ok(bench.side(number).walk(self.stop.flag())?)
     }
 
     /// Whether a signal has ended the run, and with which exit code.
@@ -187,6 +200,36 @@ impl Session {
     /// The verdicts so far.
     pub fn reports(&self) -> &[CaseReport] {
         &self.reports
+    }
+
+    /// The verdict on a case, if it was reached already.
+    pub(crate) fn report(&self, case: &str) -> Option<&CaseReport> {
+        self.reports.iter().find(|report| report.case == case)
+    }
+
+    /// Says which cases will be run, so that those that are measured in pairs can be measured together.
+    pub fn select(&mut self, names: impl IntoIterator<Item = String>) {
+        self.selected = Some(names.into_iter().collect());
+    }
+
+    /// Whether this run leaves the case out: against another profile, variants of one are not compared.
+    pub fn ignores(&self, case: &Case) -> bool {
+        self.against.is_some() && case.compare.is_some()
+    }
+
+    /// The cases that are measured together with this one.
+    pub(super) fn selected(&self, with: &Case) -> Vec<Case> {
+        let all = self.scenarios.iter().filter_map(|scenario| scenario.cases.as_ref().ok()).flatten();
+        let chosen = |case: &&Case| {
+            let wanted = self.selected.as_ref().is_some_and(|names| names.contains(&case.name));
+            case.name == with.name || (wanted && self.is_paired(case) && !self.ignores(case))
+        };
+        all.filter(chosen).cloned().collect()
+    }
+
+    /// Comparisons of all cases that share the false-alarm rate.
+    pub(crate) fn comparisons(&self) -> u64 {
+        self.family.iter().map(|case| case.gate.comparisons().count() as u64).sum()
     }
 
     /// From now on measures to store rather than to judge (`run --record N`).
@@ -221,8 +264,22 @@ impl Session {
         Ok(folder)
     }
 
-    /// Takes the lock and opens the target, once a run.
-    pub(crate) fn ready(&mut self) -> Result<(), MeasureError> {
+    /// Opens what measures a profile in a role, once a run.
+    pub(super) fn side(&mut self, role: Role, profile: &Profile) -> Result<usize, MeasureError> {
+        self.lock()?;
+        if let Some(number) = self.bench.as_ref().and_then(|bench| bench.find(role, profile)) {
+            return Ok(number);
+        }
+        let variant = profile.variant.as_deref().unwrap_or_default();
+        let seed = seed_of(&format!("{}\n{}\n{}\n{variant}", self.salt_run(), role.name(), profile.name));
+        let target = Target::open(profile, &self.environment, &mut self.redactor, &self.paths.root, seed)?;
+        let side = Side::new(role, profile.clone(), target)?;
+        let Some(bench) = &mut self.bench else { return Err(MeasureError::Interrupted) };
+        Ok(bench.add(side))
+    }
+
+    /// Takes the lock, once a run: two measurements on one machine would measure each other.
+    fn lock(&mut self) -> Result<(), MeasureError> {
         if self.bench.is_some() {
             return Ok(());
         }
@@ -239,9 +296,7 @@ impl Session {
         if lock.waited.as_secs() > 0 {
             tracing::info!(seconds = lock.waited.as_secs(), "waited for another run");
         }
-        let seed = seed_of(&self.salt_run());
-        let target = Target::open(&self.profile, &self.environment, &mut self.redactor, &self.paths.root, seed)?;
-        self.bench = Some(Bench::new(target, lock)?);
+        self.bench = Some(Bench::new(lock));
         Ok(())
     }
 
@@ -337,11 +392,7 @@ pub(crate) fn environment(paths: &Paths) -> Result<Environment, SessionError> {
 }
 
 /// The project file, or the defaults where there is none.
-pub(crate) fn project(
-    paths: &Paths,
-    flags: &RunFlags,
-    _environment: &Environment,
-) -> Result<profile::Project, SessionError> {
+fn project(paths: &Paths, flags: &RunFlags) -> Result<profile::Project, SessionError> {
     let file: PathBuf = paths.root.join("tokpace.toml");
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::baseline::Baseline;
-use crate::gate::{self, CaseInput, CheckInput, CheckVerdict, Job, Mode, Suite, TrialValues, Verdict};
+use crate::gate::{self, CaseInput, CheckInput, CheckVerdict, Job, Mode, Pair, Suite, TrialValues, Verdict};
 use crate::metric::{Better, Metric, Scale, Shape};
 use crate::report::CheckReport;
 use crate::scenario::{Case, Check, Gate, OnInconclusive, OnMissing, Reference};
@@ -31,34 +31,75 @@ pub(crate) struct Evidence<'a> {
 
 /// The checks of `case`, each with its verdict, in the order of the scenario.
 pub(crate) fn judge(case: &Case, evidence: Evidence<'_>) -> Result<Vec<CheckReport>, gate::JudgeError> {
-    let compared: Vec<&Check> = case.gate.checks.iter().filter(|check| check.limit.is_comparison()).collect();
-    let mut verdicts = compare(case, &compared, evidence)?.into_iter();
-    let mut reports = Vec::with_capacity(case.gate.checks.len());
-    for check in &case.gate.checks {
-        let report = if let Reference::Absolute(limit) = check.limit.reference {
-            let absolute = gate::absolute(check.metric, limit, evidence.trials);
+    let verdicts = compare(case, &comparisons(case), evidence)?;
+    let jobs = jobs(evidence.baseline);
+    let reference = |check: &Check| {
+        let values: Vec<f64> = jobs.iter().filter_map(|job| estimate(check, &job.trials)).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    };
+    Ok(reports(case, verdicts, evidence.trials, reference))
+}
+
+/// The same of a case that was measured in pairs, with what the judge said of its comparisons.
+pub(crate) fn paired(case: &Case, verdicts: Vec<CheckVerdict>, pairs: &[Pair]) -> Vec<CheckReport> {
+    let side = |of: fn(&Pair) -> &TrialValues| pairs.iter().map(|pair| of(pair).clone()).collect::<Vec<_>>();
+    let (reference, candidate) = (side(|pair| &pair.a), side(|pair| &pair.b));
+    reports(case, verdicts, &candidate, |check| estimate(check, &reference))
+}
+
+/// A case that is measured in pairs, as the judge takes it. `most` is the most pairs that it may take.
+pub(crate) fn paired_input(case: &Case, pairs: &[Pair], most: u32) -> CaseInput {
+    let checks = comparisons(case);
+    let trials: Vec<TrialValues> = pairs.iter().flat_map(|pair| [pair.a.clone(), pair.b.clone()]).collect();
+    let mut input = CaseInput::paired(case.name.clone(), inputs(&checks, &trials, &[]), pairs.to_vec());
+    input.k_max = Some(most);
+    input
+}
+
+/// Verdicts of all comparisons of a case that cannot be compared.
+pub(crate) fn incomparable(case: &Case, reason: &str) -> Vec<CheckVerdict> {
+    all(&comparisons(case), Verdict::Inconclusive, reason)
+}
+
+/// What of a case is judged by comparison, in the order of the scenario.
+fn comparisons(case: &Case) -> Vec<&Check> {
+    case.gate.checks.iter().filter(|check| check.limit.is_comparison()).collect()
+}
+
+fn all(checks: &[&Check], verdict: Verdict, reason: &str) -> Vec<CheckVerdict> {
+    let one = |check: &&Check| {
+        let mut judged = CheckVerdict::new(check.metric.to_string(), verdict);
+        judged.advisory = check.advisory;
+        judged.reason = Some(reason.to_owned());
+        judged
+    };
+    checks.iter().map(one).collect()
+}
+
+/// Fixed limits are judged on `trials`; the comparisons have their verdicts already.
+fn reports(
+    case: &Case,
+    verdicts: Vec<CheckVerdict>,
+    trials: &[TrialValues],
+    reference: impl Fn(&Check) -> Option<f64>,
+) -> Vec<CheckReport> {
+    let mut verdicts = verdicts.into_iter();
+    let report = |check: &Check| {
+        if let Reference::Absolute(limit) = check.limit.reference {
+            let absolute = gate::absolute(check.metric, limit, trials);
             let mut judged = absolute.check;
             judged.advisory = check.advisory;
-            CheckReport {
+            return CheckReport {
                 value: absolute.value,
                 value_ci: absolute.interval,
                 marginal: absolute.marginal,
                 ..plain(check, judged)
-            }
-        } else {
-            let judged =
-                verdicts.next().unwrap_or_else(|| CheckVerdict::new(check.metric.to_string(), Verdict::Missing));
-            let reference: Vec<f64> =
-                jobs(evidence.baseline).iter().filter_map(|job| estimate(check, &job.trials)).collect();
-            CheckReport {
-                value: estimate(check, evidence.trials),
-                reference: (!reference.is_empty()).then(|| reference.iter().sum::<f64>() / reference.len() as f64),
-                ..plain(check, judged)
-            }
-        };
-        reports.push(report);
-    }
-    Ok(reports)
+            };
+        }
+        let judged = verdicts.next().unwrap_or_else(|| CheckVerdict::new(check.metric.to_string(), Verdict::Missing));
+        CheckReport { value: estimate(check, trials), reference: reference(check), ..plain(check, judged) }
+    };
+    case.gate.checks.iter().map(report).collect()
 }
 
 fn plain(check: &Check, judged: CheckVerdict) -> CheckReport {
@@ -122,19 +163,8 @@ fn absent(check: &Check) -> String {
 }
 
 fn compare(case: &Case, checks: &[&Check], evidence: Evidence<'_>) -> Result<Vec<CheckVerdict>, gate::JudgeError> {
-    let all = |verdict: Verdict, reason: &str| {
-        checks
-            .iter()
-            .map(|check| {
-                let mut judged = CheckVerdict::new(check.metric.to_string(), verdict);
-                judged.advisory = check.advisory;
-                judged.reason = Some(reason.to_owned());
-                judged
-            })
-            .collect::<Vec<_>>()
-    };
     if evidence.baseline.is_none() {
-        let mut verdicts = all(Verdict::Missing, "there is no baseline to compare with");
+        let mut verdicts = all(checks, Verdict::Missing, "there is no baseline to compare with");
         for judged in &mut verdicts {
             // Without a baseline the errors can still be too many, and need no comparison to be few enough.
             if judged.metric == Metric::ErrorRate.name() {
@@ -146,7 +176,7 @@ fn compare(case: &Case, checks: &[&Check], evidence: Evidence<'_>) -> Result<Vec
         return Ok(verdicts);
     }
     if !evidence.differences.is_empty() {
-        return Ok(all(Verdict::Inconclusive, "measured under other conditions than the baseline"));
+        return Ok(all(checks, Verdict::Inconclusive, "measured under other conditions than the baseline"));
     }
     let jobs = jobs(evidence.baseline);
     let inputs = inputs(checks, evidence.trials, &jobs);

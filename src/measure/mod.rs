@@ -9,7 +9,7 @@ mod window;
 pub use request::RequestMetrics;
 pub(crate) use row::{kept, row};
 pub use summary::{Client, Trial, TrialSummary, Value};
-pub use trust::{Invalid, check as check_trust};
+pub use trust::{Expected, Invalid, check as check_trust};
 pub use window::Window;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::measure::{Client, Trial, TrialSummary, Value, check_trust};
+use crate::measure::{Client, Expected, Trial, TrialSummary, Value, check_trust};
 use crate::metric::{Metric, MetricId, Shape, Statistic};
 use crate::plan::Pacing;
 use crate::record::{Chunk, Failure, FailureClass, RequestRecord, TokenSource, Usage};
@@ -98,7 +98,8 @@ proptest! {
         }
         prop_assert!(summary.tokens_per_chunk.is_finite());
         prop_assert!(summary.errors <= summary.n && summary.failures.values().sum::<u64>() == summary.errors);
-        for invalid in check_trust(&trial, &summary, baseline) {
+        let expected = baseline.map(|output_tokens| Expected { output_tokens, of: "the baseline" });
+        for invalid in check_trust(&trial, &summary, expected) {
             prop_assert!(!invalid.reason.is_empty() && !invalid.hint.is_empty());
         }
     }

@@ -22,10 +22,17 @@ impl fmt::Display for Invalid {
     }
 }
 
+/// How long answers should be, by what the trial is compared with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Expected {
+    /// Median answer length, in tokens.
+    pub output_tokens: f64,
+    /// Whose: `the baseline`, `the reference`.
+    pub of: &'static str,
+}
+
 /// Everything that keeps `trial` from being a measurement; empty for a good one.
-///
-/// `baseline_output` is the median answer length of the baseline, in tokens.
-pub fn check(trial: &Trial, summary: &TrialSummary, baseline_output: Option<f64>) -> Vec<Invalid> {
+pub fn check(trial: &Trial, summary: &TrialSummary, expected: Option<Expected>) -> Vec<Invalid> {
     [
         nothing_sent(trial),
         every_request_failed(trial, summary),
@@ -36,7 +43,7 @@ pub fn check(trial: &Trial, summary: &TrialSummary, baseline_output: Option<f64>
         busy(trial),
         unsent(trial),
         too_many_in_flight(trial),
-        length_drift(summary, baseline_output),
+        length_drift(summary, expected),
         cached(trial, summary),
     ]
     .into_iter()
@@ -163,11 +170,12 @@ fn too_many_in_flight(trial: &Trial) -> Option<Invalid> {
     })
 }
 
-fn length_drift(summary: &TrialSummary, baseline: Option<f64>) -> Option<Invalid> {
-    let (now, then) = (median(summary, Metric::OutputTokens)?, baseline.filter(|b| *b > 0.0)?);
+fn length_drift(summary: &TrialSummary, expected: Option<Expected>) -> Option<Invalid> {
+    let Expected { output_tokens: then, of } = expected.filter(|expected| expected.output_tokens > 0.0)?;
+    let now = median(summary, Metric::OutputTokens)?;
     ((now / then - 1.0).abs() > 0.05).then(|| Invalid {
-        reason: format!("answers have {now:.0} tokens at the median, those of the baseline {then:.0}"),
-        hint: "fix the length with `request.extra = { ignore_eos = true }`, or accept a new baseline".into(),
+        reason: format!("answers have {now:.0} tokens at the median, those of {of} {then:.0}"),
+        hint: "fix the length with `request.extra = { ignore_eos = true }`, or compare with what answers as long".into(),
     })
 }
 

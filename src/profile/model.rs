@@ -170,6 +170,13 @@ pub enum FaultKind {
     ColdCache,
 }
 
+impl std::fmt::Display for FaultKind {
+    /// As files write it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
+
 impl Default for Embedded {
     fn default() -> Self {
         Self {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::gate::Verdict;
+use crate::gate::{Mode, Verdict};
 use crate::metric::{Metric, MetricId};
 use crate::report::number;
 use crate::report::{CaseReport, CheckReport};
@@ -46,9 +46,26 @@ pub(super) fn detectable(check: &CheckReport) -> Option<String> {
     })
 }
 
-/// `3 %`, or `0.5 pp` for shares.
+/// `8 trials`, or `10 pairs`.
+pub(super) fn measured(case: &CaseReport) -> String {
+    let unit = if case.mode == Mode::Paired { "pair" } else { "trial" };
+    number::count(u64::from(case.pairs_used), unit)
+}
+
+/// What the candidate is compared with, in a word.
+pub(super) fn other_side(case: &CaseReport) -> &'static str {
+    if case.mode == Mode::Paired { "reference" } else { "baseline" }
+}
+
+/// `0.7` of `<= 0.7 * reference`.
+pub(super) fn multiple(check: &CheckReport) -> Option<&str> {
+    let (bound, _) = check.limit.split_once('*')?;
+    Some(bound.trim_start_matches(['<', '>', '=']).trim())
+}
+
+/// `3 %`, or `0.5 pp` for shares; `None` where the limit is fixed or a multiple.
 pub(super) fn tolerance(check: &CheckReport) -> Option<String> {
-    let tolerance = check.tolerance?;
+    let tolerance = check.tolerance.filter(|_| multiple(check).is_none())?;
     Some(if check.judged.difference.is_some() || check.unit.is_empty() {
         format!("{} pp", (tolerance * 1e4).round() / 1e2)
     } else {
@@ -67,7 +84,7 @@ pub fn check_line(case: &CaseReport, check: &CheckReport) -> String {
     } else if let Some(value) = check.value {
         let _ = write!(line, " {}", number::value(value, &check.unit));
     }
-    let _ = write!(line, " {}", number::count(u64::from(case.pairs_used), "trial"));
+    let _ = write!(line, " {}", measured(case));
     let _ = match tolerance(check) {
         Some(tolerance) => write!(line, ", tolerance {tolerance}"),
         None => write!(line, ", limit {}", check.limit),

@@ -12,7 +12,8 @@ use crate::report::number::{self, json_line, six_digits};
 /// The table of predictions. `subject` says what is compared with the unchanged server: `slowdown.decode 10%`.
 pub fn forecast_table(profile: &str, subject: &str, cases: &[Forecast]) -> String {
     let rule = "─".repeat(WIDTH);
-    let subject = if subject.is_empty() { "nothing" } else { subject };
+    let as_it_is = subject.is_empty();
+    let subject = if as_it_is { "the profile as it is" } else { subject };
     let mut lines = vec![
         wrapped("", "  ", &format!("tokpace · profile {} · predicted for {subject}", clipped(profile, 40))),
         rule.clone(),
@@ -27,7 +28,7 @@ pub fn forecast_table(profile: &str, subject: &str, cases: &[Forecast]) -> Strin
     }
     lines.push(rule);
     lines.push("one run: what a single run adds or takes away at random, in 19 of 20 runs".into());
-    if subject == "nothing" {
+    if as_it_is {
         lines.push("hint: choose what to predict, such as `--set slowdown.decode=10%`".into());
     }
     lines.join("\n") + "\n"
@@ -40,10 +41,15 @@ fn row(name: &str, [change, error, run, limit, verdict]: [&str; 5]) -> String {
 
 fn check(check: &CheckForecast) -> String {
     let higher = check.metric.metric.better() == Better::Higher;
-    let limit = {
-        let sign = if higher { '-' } else { '+' };
-        let unit = if check.is_difference() { "pp" } else { "%" };
-        format!("{sign}{}{unit}", (check.tolerance * 1e4).round() / 1e2)
+    let limit = match (check.tolerance < 0.0 && !check.is_difference(), higher) {
+        // A goal: the candidate must be better by so much.
+        (true, true) => format!("{:+}%", (1e4 / (1.0 + check.tolerance) - 1e4).round() / 1e2),
+        (true, false) => format!("{}%", (check.tolerance * 1e4).round() / 1e2),
+        (false, _) => {
+            let sign = if higher { '-' } else { '+' };
+            let unit = if check.is_difference() { "pp" } else { "%" };
+            format!("{sign}{}{unit}", (check.tolerance * 1e4).round() / 1e2)
+        }
     };
     let change = check.change.map_or_else(
         || "–".into(),

@@ -1,7 +1,7 @@
 //! What to do about a verdict.
 
-use crate::gate::Verdict;
-use crate::report::check_text::{fails_by_itself, needed_requests, place};
+use crate::gate::{Mode, Verdict, default_alpha, pairs_needed};
+use crate::report::check_text::{fails_by_itself, multiple, needed_requests, place};
 use crate::report::number;
 use crate::report::verdict_text::too_noisy;
 use crate::report::{CaseReport, CheckReport};
@@ -25,6 +25,9 @@ fn of_verdict(case: &CaseReport) -> Option<String> {
         return Some("`requests.jsonl` of the run says how each request failed".into());
     }
     let accept = format!("`cargo tokpace accept {} --reason \"…\"`", quoted(&case.case));
+    if case.mode == Mode::Paired {
+        return of_pairs(case);
+    }
     match case.verdict {
         Verdict::Regressed if case.pending.is_some() => Some(format!("if the change is wanted, accept it: {accept}")),
         Verdict::Improved if case.pending.is_some() => {
@@ -43,6 +46,46 @@ fn of_verdict(case: &CaseReport) -> Option<String> {
         }
         Verdict::Inconclusive => case.checks.iter().find_map(of_inconclusive),
         _ => None,
+    }
+}
+
+/// Two live sides leave nothing to accept.
+fn of_pairs(case: &CaseReport) -> Option<String> {
+    let gating = |check: &&CheckReport| check.judged.verdict == case.verdict && !check.judged.advisory;
+    let check = case.checks.iter().find(gating)?;
+    match case.verdict {
+        // Nobody wants to miss a goal.
+        Verdict::Regressed if multiple(check).is_some() => None,
+        Verdict::Regressed => Some(format!(
+            "if the change is wanted, widen the limit at {}: a comparison of two live sides stores nothing",
+            place(case, check)
+        )),
+        Verdict::Inconclusive if !case.differences.is_empty() => {
+            Some("make both servers report `usage`, or neither".into())
+        }
+        Verdict::Inconclusive => Some(of_open_pair(check)),
+        _ => None,
+    }
+}
+
+fn of_open_pair(check: &CheckReport) -> String {
+    let judged = &check.judged;
+    let (Some(certifiable), Some(sd), Some(tolerance)) = (judged.certifiable, judged.pair_sd, check.tolerance) else {
+        return "measure more pairs: raise `trials.max`, and leave `--quick` out".into();
+    };
+    if !too_noisy(check, certifiable) || tolerance <= 0.0 {
+        return "the change is close to the limit: find its cause, or raise `trials.max` to tell for sure".into();
+    }
+    // Twice the tolerance is what most people would want to be told of.
+    match pairs_needed(sd, tolerance, 2.0 * tolerance, default_alpha()) {
+        Some(pairs) => format!(
+            "about {pairs} pairs would find a change of {}: raise `trials.max`, or `load.requests` for calmer trials",
+            number::percent(2.0 * tolerance)
+        ),
+        None => format!(
+            "the pairs are too noisy for a tolerance of {}: raise `load.requests`, free the machine, or widen it",
+            number::percent(tolerance)
+        ),
     }
 }
 
@@ -73,7 +116,12 @@ fn of_inconclusive(check: &CheckReport) -> Option<String> {
 fn of_fixed_limits(case: &CaseReport) -> Option<String> {
     let missed =
         case.checks.iter().find(|check| check.judged.verdict == Verdict::Exceeded && !check.judged.advisory)?;
-    Some(format!("a fixed limit holds whatever is accepted; if it is wrong, change it at {}", place(case, missed)))
+    Some(match case.mode {
+        Mode::Stored => {
+            format!("a fixed limit holds whatever is accepted; if it is wrong, change it at {}", place(case, missed))
+        }
+        Mode::Paired => format!("if the fixed limit is wrong, change it at {}", place(case, missed)),
+    })
 }
 
 fn of_unresolved(case: &CaseReport) -> Option<String> {

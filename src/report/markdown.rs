@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::gate::Verdict;
-use crate::report::check_text::{change, detectable, loud, word};
+use crate::report::check_text::{change, detectable, loud, measured, word};
 use crate::report::number;
 use crate::report::{CaseReport, RunReport};
 
@@ -12,8 +12,9 @@ pub fn markdown(run: &RunReport) -> String {
     let mut text = format!("# tokpace: {}\n\n", loud(run.verdict));
     let _ = writeln!(
         text,
-        "Profile `{}` ({}), {}, {:.0} s measured, run `{}`, started {}.",
+        "Profile `{}`{} ({}), {}, {:.0} s measured, run `{}`, started {}.",
         run.run.profile,
+        run.run.against.as_ref().map(|name| format!(" against `{name}`")).unwrap_or_default(),
         run.run.target,
         number::count(run.cases.len() as u64, "case"),
         run.run.measured_seconds,
@@ -26,14 +27,14 @@ pub fn markdown(run: &RunReport) -> String {
     if run.run.interrupted {
         text.push_str("\n**The run was interrupted; what follows is what was measured until then.**\n");
     }
-    text.push_str("\n| case | verdict | trials | requests | failed |\n|---|---|--:|--:|--:|\n");
+    text.push_str("\n| case | verdict | measured | requests | failed |\n|---|---|--:|--:|--:|\n");
     for case in &run.cases {
         let _ = writeln!(
             text,
             "| `{}` | {} | {} | {} | {} |",
             escaped(&case.case),
             bold(case.verdict, &loud(case.verdict)),
-            case.pairs_used,
+            measured(case),
             case.requests,
             case.errors
         );
@@ -81,7 +82,7 @@ fn section(text: &mut String, case: &CaseReport) {
 }
 
 fn checks(text: &mut String, case: &CaseReport) {
-    text.push_str("| check | measured | baseline | change [90 %] | limit | would find | verdict |\n");
+    text.push_str("| check | measured | compared with | change [90 %] | limit | would find | verdict |\n");
     text.push_str("|---|--:|--:|--:|---|--:|---|\n");
     for check in &case.checks {
         let value = |v: Option<f64>| v.map_or_else(|| "–".into(), |v| number::value(v, &check.unit));

@@ -16,8 +16,8 @@ pub use check_text::check_line;
 pub use forecast_table::{forecast_json, forecast_table};
 pub use markdown::markdown;
 pub use model::{
-    BaselineInfo, CaseReport, CaseTrials, CheckReport, ClientInfo, Invalidated, RunInfo, RunReport, RunTrials,
-    TrialReport,
+    BaselineInfo, CaseReport, CaseTrials, CheckReport, ClientInfo, Invalidated, PrefixReport, PrefixSide,
+    ReferenceInfo, RunInfo, RunReport, RunTrials, TrialReport,
 };
 pub(crate) use number::percent;
 pub use plan_table::{Amount, CasePlan, Price, plan_json, plan_table};

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::gate::{CheckVerdict, TrialValues, Verdict};
+use crate::gate::{CheckVerdict, Mode, TrialValues, Verdict};
+use crate::scenario::Case;
 use crate::target::Machine;
 
 /// `run.json`: a run and the verdict of each of its cases.
@@ -32,6 +33,8 @@ pub struct RunInfo {
     pub updated: String,
     /// The profile that was measured.
     pub profile: String,
+    /// The profile that it was paired with, if it was.
+    pub against: Option<String>,
     /// `embedded` or `endpoint`.
     pub target: String,
     /// Version of tokpace.
@@ -56,7 +59,7 @@ pub struct CaseReport {
     pub case: String,
     /// The worst of what was judged.
     pub verdict: Verdict,
-    /// The candidate's trials that were judged.
+    /// Stored: the candidate's trials that were judged. Paired: the pairs.
     pub pairs_used: u32,
     /// What was judged.
     pub checks: Vec<CheckReport>,
@@ -102,6 +105,85 @@ pub struct CaseReport {
     pub failures: BTreeMap<String, u64>,
     /// What the client noticed about itself.
     pub client: ClientInfo,
+    /// Trials of one side against accepted jobs, or pairs of both sides.
+    pub mode: Mode,
+    /// Paired: what the candidate was paired with.
+    pub reference: Option<ReferenceInfo>,
+    /// What the prefix cache did, where prompts share prefixes.
+    pub prefix: Option<PrefixReport>,
+}
+
+impl CaseReport {
+    /// A report that says nothing yet: *invalid* until something was measured.
+    pub fn blank(case: &Case, profile: &str, recorded: String) -> Self {
+        Self {
+            case: case.name.clone(),
+            verdict: Verdict::Invalid,
+            pairs_used: 0,
+            checks: Vec::new(),
+            failed: None,
+            text: String::new(),
+            scenario: case.scenario.clone(),
+            file: case.file.clone(),
+            description: case.description.clone(),
+            profile: profile.to_owned(),
+            recorded,
+            seconds: 0.0,
+            invalid: Vec::new(),
+            baseline: None,
+            pending: None,
+            conditions: BTreeMap::new(),
+            subject: BTreeMap::new(),
+            differences: Vec::new(),
+            notes: Vec::new(),
+            hints: Vec::new(),
+            statistics: BTreeMap::new(),
+            requests: 0,
+            errors: 0,
+            failures: BTreeMap::new(),
+            client: ClientInfo::default(),
+            mode: Mode::Stored,
+            reference: None,
+            prefix: None,
+        }
+    }
+}
+
+/// What a candidate was paired with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReferenceInfo {
+    /// The reference in words: ``profile `previous` `` or ``variant `prefix-caching-off` ``.
+    pub name: String,
+    /// The candidate in words.
+    pub candidate: String,
+    /// In what the two are known to differ, in words.
+    pub differences: Vec<String>,
+    /// Medians over the reference's trials of the usual statistics, by metric.
+    pub statistics: BTreeMap<String, f64>,
+}
+
+/// What the prefix cache did in a case whose prompts share prefixes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PrefixReport {
+    /// The candidate's.
+    pub candidate: PrefixSide,
+    /// The reference's, where both sides were measured.
+    pub reference: Option<PrefixSide>,
+}
+
+/// What the prefix cache did on one side, over all judged trials.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PrefixSide {
+    /// Prompt tokens of the answered requests.
+    pub input_tokens: u64,
+    /// Prompt tokens from the cache, by the server's `usage`; absent if it does not say.
+    pub reused_tokens: Option<u64>,
+    /// The one over the other.
+    pub hit_ratio: Option<f64>,
+    /// Reused tokens of a request, mean.
+    pub matched_tokens: Option<f64>,
+    /// The hit ratio by the server's own counters, as differences around each trial; absent without such counters.
+    pub counter_hit_ratio: Option<f64>,
 }
 
 /// A check with its limit and values.

@@ -1,7 +1,9 @@
 //! The verdict table on the terminal, 80 columns wide.
 
-use crate::gate::Verdict;
-use crate::report::check_text::{change, loud};
+use std::fmt::Write as _;
+
+use crate::gate::{Mode, Verdict};
+use crate::report::check_text::{change, loud, measured, multiple};
 use crate::report::lines::{WIDTH, clipped, wrapped};
 use crate::report::number;
 use crate::report::verdict_text::grouped;
@@ -50,7 +52,7 @@ pub fn table(run: &RunReport, verbose: bool) -> String {
         lines.push("(…) advisory: shown, never fails the build".into());
     }
     if checks().any(|check| mark(check) == " ?") {
-        lines.push("? worse than the baseline for certain; whether by more than tolerated is open".into());
+        lines.push("? worse than the other side for certain; whether by more than tolerated is open".into());
     }
     if checks().any(|check| mark(check) == " ~") {
         lines.push("~ the limit lies within the interval: another run may decide otherwise".into());
@@ -59,14 +61,19 @@ pub fn table(run: &RunReport, verbose: bool) -> String {
 }
 
 fn about(run: &RunReport) -> String {
-    let trials: u32 = run.cases.iter().map(|case| case.pairs_used).sum();
-    let mut line = format!(
-        "tokpace · profile {} · {} · {} · {:.0} s measured",
-        clipped(&run.run.profile, NAME),
-        number::count(run.cases.len() as u64, "case"),
-        number::count(u64::from(trials), "trial"),
-        run.run.measured_seconds
-    );
+    let mut line = format!("tokpace · profile {}", clipped(&run.run.profile, NAME));
+    if let Some(against) = &run.run.against {
+        let _ = write!(line, " against {}", clipped(against, NAME));
+    }
+    let _ = write!(line, " · {}", number::count(run.cases.len() as u64, "case"));
+    for (mode, unit) in [(Mode::Stored, "trial"), (Mode::Paired, "pair")] {
+        let of_mode = || run.cases.iter().filter(|case| case.mode == mode);
+        if of_mode().next().is_some() {
+            let count: u32 = of_mode().map(|case| case.pairs_used).sum();
+            let _ = write!(line, " · {}", number::count(u64::from(count), unit));
+        }
+    }
+    let _ = write!(line, " · {:.0} s measured", run.run.measured_seconds);
     if run.run.quick {
         line.push_str(" · quick");
     }
@@ -82,7 +89,7 @@ fn shown(check: &CheckReport, verbose: bool) -> bool {
 
 /// The line of a case: its name, its trials, its verdict.
 fn title(case: &CaseReport) -> String {
-    let trials = number::count(u64::from(case.pairs_used), "trial");
+    let trials = measured(case);
     let width = WIDTH - VERDICT - 1 - trials.chars().count() - 1;
     format!("{:<width$} {trials} {}", clipped(&case.case, width), loud(case.verdict))
 }
@@ -117,14 +124,15 @@ fn mark(check: &CheckReport) -> &'static str {
 
 /// Change, interval and limit; the interval gives way where they do not fit.
 fn comparison(check: &CheckReport) -> String {
-    let limit = check.tolerance.map_or_else(
-        || check.limit.clone(),
-        |tolerance| {
+    let limit = match (multiple(check), check.tolerance) {
+        (Some(factor), _) => format!("×{factor}"),
+        (None, None) => check.limit.clone(),
+        (None, Some(tolerance)) => {
             let sign = if check.higher_is_better { '-' } else { '+' };
             let unit = if check.unit.is_empty() { "pp" } else { "%" };
             format!("{sign}{}{unit}", (tolerance * 1e4).round() / 1e2)
-        },
-    );
+        }
+    };
     let (size, interval) = match change(check) {
         Some(change) => (change.size, change.interval.unwrap_or_default()),
         None => (String::new(), check.value_ci.map(|ci| number::value_interval(ci, &check.unit)).unwrap_or_default()),

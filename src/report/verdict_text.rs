@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
-use crate::gate::{JobNoise, Verdict};
-use crate::report::check_text::{change, check_line, detectable, fails_by_itself, is_error_rate, loud, place};
+use crate::gate::{JobNoise, Mode, Verdict};
+use crate::report::check_text::{
+    change, check_line, detectable, fails_by_itself, is_error_rate, loud, measured as trials, other_side, place,
+};
 use crate::report::hints::hints;
 use crate::report::lines::wrapped;
 use crate::report::number;
-use crate::report::{CaseReport, CheckReport, Invalidated};
+use crate::report::{CaseReport, CheckReport, Invalidated, PrefixReport, PrefixSide};
 
 /// Most reasons for invalid trials that are listed.
 const REASONS_SHOWN: usize = 4;
@@ -31,6 +33,10 @@ pub fn verdict_text(case: &CaseReport, verbose: bool) -> String {
         let subject: Vec<String> = case.subject.iter().map(|(key, value)| format!("{key} {value}")).collect();
         lines.push(item("tested: ", &subject.join(", ")));
     }
+    if let Some(reference) = case.reference.as_ref().filter(|reference| !reference.differences.is_empty()) {
+        lines.push(item("reference and candidate differ in: ", &reference.differences.join(", ")));
+    }
+    lines.extend(case.prefix.as_ref().filter(|_| !case.verdict.holds() || verbose).map(prefix_cache));
     if let Some(baseline) = &case.baseline {
         let jobs = number::count(u64::from(baseline.jobs), "job");
         lines.push(format!("  baseline: {} ({jobs}, the latest of {})", baseline.path, day(&baseline.recorded)));
@@ -50,13 +56,21 @@ fn day(timestamp: &str) -> &str {
     timestamp.split('T').next().unwrap_or(timestamp)
 }
 
+/// What was measured, and with what it is compared.
 fn headline(case: &CaseReport) -> String {
     let mut line = format!("{}: {} on profile `{}`", case.case, loud(case.verdict), case.profile);
-    let _ = write!(line, ", {}", number::count(u64::from(case.pairs_used), "trial"));
+    if let Some(reference) = &case.reference {
+        let own = format!("profile `{}`", case.profile);
+        if reference.candidate != own {
+            let _ = write!(line, ", {}", reference.candidate);
+        }
+        let _ = write!(line, " against {}", reference.name);
+    }
+    let _ = write!(line, ", {}", trials(case));
     if let Some(baseline) = &case.baseline {
         let _ = write!(line, " against {}", number::count(u64::from(baseline.jobs), "accepted job"));
     }
-    line
+    wrapped("", "    ", &line)
 }
 
 /// What the verdict does to the build.
@@ -65,6 +79,28 @@ fn consequence(case: &CaseReport) -> Option<String> {
         Some(rule) => Some(item("fails because ", rule)),
         None => (!case.verdict.holds()).then(|| "  does not fail the build".into()),
     }
+}
+
+/// What the prefix cache did, on both sides.
+fn prefix_cache(prefix: &PrefixReport) -> String {
+    let side = |side: &PrefixSide| {
+        let mut text = side.hit_ratio.map_or_else(
+            || "the server does not say".to_owned(),
+            |ratio| format!("{} of the prompt tokens reused", number::percent(ratio)),
+        );
+        if let Some(matched) = side.matched_tokens.filter(|matched| *matched > 0.0) {
+            let _ = write!(text, ", {matched:.0} a request");
+        }
+        if let Some(counters) = side.counter_hit_ratio {
+            let _ = write!(text, " (its counters: {})", number::percent(counters));
+        }
+        text
+    };
+    let mut text = side(&prefix.candidate);
+    if let Some(reference) = &prefix.reference {
+        let _ = write!(text, "; reference: {}", side(reference));
+    }
+    item("prefix cache: ", &text)
 }
 
 /// Trials that were no measurement, those with equal reasons together.
@@ -76,9 +112,13 @@ fn no_measurements(case: &CaseReport) -> Vec<String> {
         .take(REASONS_SHOWN)
         .map(|Group { reason, trials, differ }| {
             let numbers: Vec<String> = trials.iter().map(u32::to_string).collect();
-            let (noun, verb) = if trials.len() == 1 { ("trial", "was") } else { ("trials", "were") };
-            let of = if *differ { format!(" (trial {})", trials[0]) } else { String::new() };
-            item(&format!("{noun} {} {verb} no measurement: ", numbers.join(", ")), &format!("{reason}{of}{again}"))
+            let unit = if case.mode == Mode::Paired { "pair" } else { "trial" };
+            let (plural, verb) = if trials.len() == 1 { ("", "was") } else { ("s", "were") };
+            let of = if *differ { format!(" ({unit} {})", trials[0]) } else { String::new() };
+            item(
+                &format!("{unit}{plural} {} {verb} no measurement: ", numbers.join(", ")),
+                &format!("{reason}{of}{again}"),
+            )
         })
         .collect();
     if let Some(more) = groups.len().checked_sub(REASONS_SHOWN).filter(|more| *more > 0) {
@@ -149,7 +189,7 @@ fn told(case: &CaseReport, check: &CheckReport, verbose: bool) -> Vec<String> {
 
 fn line(case: &CaseReport, check: &CheckReport) -> String {
     let advisory = if check.judged.advisory { " (advisory)" } else { "" };
-    format!("  {}{advisory}", check_line(case, check))
+    wrapped("  ", "      ", &format!("{}{advisory}", check_line(case, check)))
 }
 
 fn details(case: &CaseReport, check: &CheckReport) -> Vec<String> {
@@ -165,7 +205,8 @@ fn details(case: &CaseReport, check: &CheckReport) -> Vec<String> {
         push(reason);
     }
     if judged.suspect {
-        push("worse than the baseline for certain; whether by more than tolerated is open");
+        let other = other_side(case);
+        push(&format!("worse than the {other} for certain; whether by more than tolerated is open"));
     }
     if check.marginal {
         push("the limit lies within the interval: another run may decide otherwise");
@@ -181,6 +222,9 @@ fn details(case: &CaseReport, check: &CheckReport) -> Vec<String> {
     }
     if let Some(noise) = &judged.job_noise {
         push(&job_noise(noise));
+    }
+    if let Some(text) = pairs(check) {
+        push(&text);
     }
     lines
 }
@@ -200,7 +244,7 @@ fn measured(case: &CaseReport, check: &CheckReport) -> String {
         let _ = write!(text, " ({} of {} requests{classes})", case.errors, case.requests);
     }
     if let Some(reference) = check.reference {
-        let _ = write!(text, ", baseline {}", value(reference));
+        let _ = write!(text, ", {} {}", other_side(case), value(reference));
     }
     if let Some(interval) = change(check).and_then(|change| change.interval) {
         let what = if check.judged.ci.is_some() { "90 % interval" } else { "one-sided limits" };
@@ -209,6 +253,26 @@ fn measured(case: &CaseReport, check: &CheckReport) -> String {
         let _ = write!(text, "; 90 % interval {}", number::value_range(interval, &check.unit));
     }
     text
+}
+
+/// How the pairs behave, and what was done about it.
+fn pairs(check: &CheckReport) -> Option<String> {
+    let judged = &check.judged;
+    let size = |cost: f64| {
+        if judged.difference.is_some() { number::points(cost) } else { number::percent(cost.exp_m1()) }
+    };
+    let mut text = format!("standard deviation between pairs {}", size(judged.pair_sd?).trim_start_matches('+'));
+    if judged.trimmed > 0 {
+        let _ = write!(text, "; the {} most extreme pairs left out", judged.trimmed);
+    }
+    if judged.censored > 0 {
+        let _ = write!(text, "; {} without a finite value", number::count(u64::from(judged.censored), "pair"));
+    }
+    if let Some(slot) = judged.slot {
+        let (slower, by) = if slot > 0.0 { ("second", slot) } else { ("first", -slot) };
+        let _ = write!(text, "; the {slower} trial of a pair is worse by {} and that was taken out", size(2.0 * by));
+    }
+    Some(text)
 }
 
 fn job_noise(noise: &JobNoise) -> String {

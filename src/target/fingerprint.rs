@@ -44,12 +44,12 @@ pub fn of_case(
         // Not the host: the simulated times are the same everywhere, so that stored figures hold anywhere.
         ProfileKind::Embedded(embedded) => {
             conditions.extend(model_settings(embedded));
-            if embedded.slowdown != crate::profile::Slowdown::default() {
-                subject.insert("slowdown.prefill".into(), embedded.slowdown.prefill.to_string());
-                subject.insert("slowdown.decode".into(), embedded.slowdown.decode.to_string());
+            let slowdowns = [("prefill", embedded.slowdown.prefill), ("decode", embedded.slowdown.decode)];
+            for (phase, share) in slowdowns.into_iter().filter(|(_, share)| share.0 != 0.0) {
+                subject.insert(format!("slowdown.{phase}"), share.to_string());
             }
             if let Some(fault) = &embedded.fault {
-                subject.insert("fault".into(), format!("{:?} {}", fault.kind, fault.rate).to_lowercase());
+                subject.insert("fault".into(), format!("{} {}", fault.kind, fault.rate));
             }
         }
         ProfileKind::Endpoint(_) => {
@@ -57,6 +57,7 @@ pub fn of_case(
             conditions.insert("client.build".into(), machine.build.clone());
         }
     }
+    subject.extend(profile.variant.iter().map(|variant| ("variant".to_owned(), variant.clone())));
     subject.extend(target.version.iter().map(|version| ("server.version".to_owned(), version.clone())));
     subject.extend(machine.commit.iter().map(|commit| ("commit".to_owned(), commit.clone())));
     Fingerprint { conditions, subject }

@@ -10,6 +10,7 @@ mod interruption;
 mod judge;
 mod layers;
 mod libtest;
+mod paired;
 mod redaction;
 mod results;
 mod schema;

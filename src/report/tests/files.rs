@@ -24,16 +24,16 @@ fn report_md() {
 
     Profile `embedded` (embedded), 2 cases, 19 s measured, run `20260131T100000Z-4711`, started 2026-01-31T10:00:00Z.
 
-    | case | verdict | trials | requests | failed |
+    | case | verdict | measured | requests | failed |
     |---|---|--:|--:|--:|
-    | `chatbot` | **REGRESSED** | 6 | 144 | 0 |
-    | `chatbot::x=1\|2` | pass | 6 | 144 | 0 |
+    | `chatbot` | **REGRESSED** | 6 trials | 144 | 0 |
+    | `chatbot::x=1\|2` | pass | 6 trials | 144 | 0 |
 
     ## chatbot — **REGRESSED**
 
     Short questions and short answers from several users at once
 
-    | check | measured | baseline | change [90 %] | limit | would find | verdict |
+    | check | measured | compared with | change [90 %] | limit | would find | verdict |
     |---|--:|--:|--:|---|--:|---|
     | `ttft.p50` | 50.83 ms | 50.05 ms | +1.6 % [+0.2, +3.0] | `<= baseline + 10%` | +12.7 % | pass |
     | `tpot.p50` | 4.604 ms | 4.198 ms | +9.7 % [+8.9, +10.4] | `<= baseline + 3%` | +4.3 % | **REGRESSED** |
@@ -49,12 +49,14 @@ fn report_md() {
         limit "<= baseline + 3%" at scenarios/chatbot.toml:14
         a change of +4.3 % would have been found 9 times out of 10
         job-to-job noise 0.28 % (0.30 % assumed, 0.20 % measured over 3 jobs)
-      output_throughput chatbot -7.5 % [-8.0, -7.0] 6 trials, tolerance 5 %: REGRESSED
+      output_throughput chatbot -7.5 % [-8.0, -7.0] 6 trials, tolerance 5 %:
+          REGRESSED
         measured 722.8 tok/s, baseline 781.3 tok/s; 90 % interval [-8.0, -7.0]
         limit ">= baseline - 5%" at scenarios/chatbot.toml:15
         a change of -5.7 % would have been found 9 times out of 10
         job-to-job noise 0.27 % (0.30 % assumed, 0.00 % measured over 3 jobs)
-      e2e_latency.p50 chatbot +8.3 % [+7.6, +9.0] 6 trials, tolerance 5 %: REGRESSED (advisory)
+      e2e_latency.p50 chatbot +8.3 % [+7.6, +9.0] 6 trials, tolerance 5 %: REGRESSED
+          (advisory)
       baseline: baselines/embedded/chatbot.toml (3 jobs, the latest of 2026-01-20)
       pending: baselines/embedded/chatbot.toml.new
       hint: if the change is wanted, accept it:
@@ -68,7 +70,7 @@ fn report_md() {
 
     Short questions and short answers from several users at once
 
-    | check | measured | baseline | change [90 %] | limit | would find | verdict |
+    | check | measured | compared with | change [90 %] | limit | would find | verdict |
     |---|--:|--:|--:|---|--:|---|
     | `ttft.p50` | 50.12 ms | 50.05 ms | +0.1 % [-1.2, +1.5] | `<= baseline + 10%` | +12.6 % | pass |
     | `tpot.p50` | 4.193 ms | 4.198 ms | -0.1 % [-0.8, +0.6] | `<= baseline + 3%` | +4.2 % | pass |

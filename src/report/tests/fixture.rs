@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::baseline::{Baseline, Job};
-use crate::gate::{TrialValues, Verdict};
+use crate::gate::{self, Mode, Suite, TrialValues, Verdict};
 use crate::harness::verdict::{self, Evidence};
 use crate::plan::{self, Plan, Sources, Words};
-use crate::predict::{VirtualJob, job};
+use crate::predict::{self, VirtualJob, job};
 use crate::profile::{Embedded, Fault, FaultKind, Slowdown};
-use crate::report::{BaselineInfo, CaseReport, ClientInfo, Invalidated, RunInfo, RunReport};
+use crate::report::{BaselineInfo, CaseReport, Invalidated, ReferenceInfo, RunInfo, RunReport};
 use crate::scenario::{self, Case};
 use crate::target::Machine;
 use crate::tokens::Tokenizer;
@@ -94,6 +94,30 @@ impl Bench {
         self.judge(&self.job(config, 7), 0.003)
     }
 
+    /// The report on pairs of two servers, at most `most` of them.
+    pub(super) fn pairs(&self, sides: [&Embedded; 2], most: u32) -> CaseReport {
+        let found = predict::pairs(&self.case, &self.plan, sides, 7, most).pairs;
+        let mut suite = Suite::new(Mode::Paired, vec![verdict::paired_input(&self.case, &found, most)]);
+        (suite.family, suite.family_cases) = (Some(21), Some(7));
+        let judged = gate::judge(&suite).unwrap().cases.remove(0);
+        let used = &found[..judged.pairs_used.max(1) as usize];
+        let mut report = blank(&self.case);
+        report.mode = Mode::Paired;
+        report.checks = verdict::paired(&self.case, judged.checks, used);
+        report.verdict = Verdict::of_all(report.checks.iter().filter(|c| !c.judged.advisory).map(|c| c.judged.verdict));
+        report.pairs_used = judged.pairs_used;
+        report.requests = used.iter().map(|pair| pair.b.n).sum();
+        report.reference = Some(ReferenceInfo {
+            name: "profile `previous`".into(),
+            candidate: "profile `embedded`".into(),
+            differences: vec!["`slowdown.decode` nothing and `10%`".into()],
+            statistics: BTreeMap::new(),
+        });
+        report.failed = verdict::failing_rule(report.verdict, &report.checks, &self.case.gate, false, false);
+        report.text = crate::report::verdict_text(&report, false);
+        report
+    }
+
     /// The report on a job that has been measured.
     pub(super) fn judge(&self, job: &VirtualJob, job_noise: f64) -> CaseReport {
         let mut report = blank(&self.case);
@@ -153,33 +177,7 @@ pub(super) fn faulty(kind: FaultKind, rate: f64) -> Embedded {
 
 /// A report that says nothing yet.
 pub(super) fn blank(case: &Case) -> CaseReport {
-    CaseReport {
-        case: case.name.clone(),
-        verdict: Verdict::Invalid,
-        pairs_used: 0,
-        checks: Vec::new(),
-        failed: None,
-        text: String::new(),
-        scenario: case.scenario.clone(),
-        file: case.file.clone(),
-        description: case.description.clone(),
-        profile: "embedded".into(),
-        recorded: "2026-01-31T10:00:00Z".into(),
-        seconds: 0.0,
-        invalid: Vec::new(),
-        baseline: None,
-        pending: None,
-        conditions: BTreeMap::new(),
-        subject: BTreeMap::new(),
-        differences: Vec::new(),
-        notes: Vec::new(),
-        hints: Vec::new(),
-        statistics: BTreeMap::new(),
-        requests: 0,
-        errors: 0,
-        failures: BTreeMap::new(),
-        client: ClientInfo::default(),
-    }
+    CaseReport::blank(case, "embedded", "2026-01-31T10:00:00Z".into())
 }
 
 /// A run of these cases.
@@ -191,6 +189,7 @@ pub(super) fn run(cases: Vec<CaseReport>) -> RunReport {
             started: "2026-01-31T10:00:00Z".into(),
             updated: "2026-01-31T10:01:10Z".into(),
             profile: "embedded".into(),
+            against: None,
             target: "embedded".into(),
             tokpace: "0.1.0".into(),
             quick: false,

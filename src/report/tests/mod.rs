@@ -2,6 +2,7 @@
 
 mod files;
 mod fixture;
+mod paired;
 mod table;
 
 use crate::gate::Verdict;
@@ -27,12 +28,14 @@ fn a_regression_says_what_how_much_how_sure_where_and_what_to_do() {
         limit "<= baseline + 3%" at scenarios/chatbot.toml:14
         a change of +4.3 % would have been found 9 times out of 10
         job-to-job noise 0.28 % (0.30 % assumed, 0.20 % measured over 3 jobs)
-      output_throughput chatbot -7.5 % [-8.0, -7.0] 6 trials, tolerance 5 %: REGRESSED
+      output_throughput chatbot -7.5 % [-8.0, -7.0] 6 trials, tolerance 5 %:
+          REGRESSED
         measured 722.8 tok/s, baseline 781.3 tok/s; 90 % interval [-8.0, -7.0]
         limit ">= baseline - 5%" at scenarios/chatbot.toml:15
         a change of -5.7 % would have been found 9 times out of 10
         job-to-job noise 0.27 % (0.30 % assumed, 0.00 % measured over 3 jobs)
-      e2e_latency.p50 chatbot +8.3 % [+7.6, +9.0] 6 trials, tolerance 5 %: REGRESSED (advisory)
+      e2e_latency.p50 chatbot +8.3 % [+7.6, +9.0] 6 trials, tolerance 5 %: REGRESSED
+          (advisory)
       tested: commit abc1234-dirty, slowdown.decode 10%
       baseline: baselines/embedded/chatbot.toml (3 jobs, the latest of 2026-01-20)
       pending: baselines/embedded/chatbot.toml.new
@@ -64,7 +67,8 @@ fn verbose_tells_of_every_check() {
         limit ">= baseline - 5%" at scenarios/chatbot.toml:15
         a change of -5.7 % would have been found 9 times out of 10
         job-to-job noise 0.27 % (0.30 % assumed, 0.00 % measured over 3 jobs)
-      e2e_latency.p50 chatbot -0.1 % [-0.7, +0.5] 6 trials, tolerance 5 %: pass (advisory)
+      e2e_latency.p50 chatbot -0.1 % [-0.7, +0.5] 6 trials, tolerance 5 %: pass
+          (advisory)
         measured 247.0 ms, baseline 247.3 ms; 90 % interval [-0.7, +0.5]
         limit "<= baseline + 5%" at scenarios/chatbot.toml:16
         a change of +6.2 % would have been found 9 times out of 10
@@ -82,8 +86,10 @@ fn an_improvement_is_offered() {
     assert_snapshot!(verdict_text(&chatbot().run(&slower(0.0, -0.1)), false), @r#"
     chatbot: improved on profile `embedded`, 6 trials against 3 accepted jobs
       tpot.p50 chatbot -9.9 % [-10.5, -9.3] 6 trials, tolerance 3 %: improved
-      output_throughput chatbot +9.0 % [+8.4, +9.6] 6 trials, tolerance 5 %: improved
-      e2e_latency.p50 chatbot -8.3 % [-8.9, -7.7] 6 trials, tolerance 5 %: improved (advisory)
+      output_throughput chatbot +9.0 % [+8.4, +9.6] 6 trials, tolerance 5 %:
+          improved
+      e2e_latency.p50 chatbot -8.3 % [-8.9, -7.7] 6 trials, tolerance 5 %: improved
+          (advisory)
       baseline: baselines/embedded/chatbot.toml (3 jobs, the latest of 2026-01-20)
       pending: baselines/embedded/chatbot.toml.new
       hint: to hold future builds to these figures, accept them:
@@ -123,14 +129,16 @@ fn noise_is_named_with_its_remedy() {
         a change of +13.7 % would have been found 9 times out of 10
         an unchanged build passes reliably only with a tolerance of 10.4 % or more
         job-to-job noise 2.68 % (3.00 % assumed, 0.21 % measured over 3 jobs)
-      output_throughput chatbot +0.0 % [-5.5, +5.8] 6 trials, tolerance 5 %: INCONCLUSIVE
+      output_throughput chatbot +0.0 % [-5.5, +5.8] 6 trials, tolerance 5 %:
+          INCONCLUSIVE
         measured 781.1 tok/s, baseline 781.3 tok/s; 90 % interval [-5.5, +5.8]
         limit ">= baseline - 5%" at scenarios/chatbot.toml:15
         neither clearly within the tolerance of 5 % nor beyond it
         a change of -13.7 % would have been found 9 times out of 10
         an unchanged build passes reliably only with a tolerance of 10.4 % or more
         job-to-job noise 2.68 % (3.00 % assumed, 0.00 % measured over 3 jobs)
-      e2e_latency.p50 chatbot -0.1 % [-5.6, +5.6] 6 trials, tolerance 5 %: INCONCLUSIVE (advisory)
+      e2e_latency.p50 chatbot -0.1 % [-5.6, +5.6] 6 trials, tolerance 5 %:
+          INCONCLUSIVE (advisory)
       baseline: baselines/embedded/chatbot.toml (3 jobs, the latest of 2026-01-20)
       hint: the noise is that between jobs: record more of them
         (`cargo tokpace run --record 8`, then accept), which measures it, or set the
@@ -144,7 +152,8 @@ fn a_change_at_the_tolerance_is_suspect() {
     assert_snapshot!(verdict_text(&chatbot().run(&slower(0.0, 0.028)), false), @r#"
     chatbot: INCONCLUSIVE on profile `embedded`, 6 trials against 3 accepted jobs
       does not fail the build
-      tpot.p50 chatbot +2.6 % [+1.9, +3.3] 6 trials, tolerance 3 %: INCONCLUSIVE (suspect)
+      tpot.p50 chatbot +2.6 % [+1.9, +3.3] 6 trials, tolerance 3 %: INCONCLUSIVE
+          (suspect)
         measured 4.305 ms, baseline 4.198 ms; 90 % interval [+1.9, +3.3]
         limit "<= baseline + 3%" at scenarios/chatbot.toml:14
         neither clearly within the tolerance of 3 % nor beyond it
@@ -270,7 +279,8 @@ fn failed_requests_come_first() {
     assert_snapshot!(verdict_text(&chatbot().run(&faulty(FaultKind::Error, 0.03)), false), @r#"
     chatbot: REGRESSED on profile `embedded`, 6 trials against 3 accepted jobs
       fails because a check is worse than its tolerance allows
-      error_rate chatbot +4.17 pp [+1.26, +10.40] 6 trials, tolerance 0.5 pp: REGRESSED
+      error_rate chatbot +4.17 pp [+1.26, +10.40] 6 trials, tolerance 0.5 pp:
+          REGRESSED
         measured 4.17 % (6 of 144 requests: http_status 6), baseline 0.00 %;
           one-sided limits [+1.26, +10.40]
         limit "<= baseline + 0.5pp" at scenarios/chatbot.toml (default check)
@@ -283,7 +293,8 @@ fn failed_requests_come_first() {
     assert_snapshot!(verdict_text(&chatbot().run(&faulty(FaultKind::Error, 0.6)), false), @r#"
     chatbot: REGRESSED on profile `embedded`, 6 trials against 3 accepted jobs
       fails because a check is worse than its tolerance allows
-      error_rate chatbot +61.81 pp [+51.51, +71.06] 6 trials, tolerance 0.5 pp: REGRESSED
+      error_rate chatbot +61.81 pp [+51.51, +71.06] 6 trials, tolerance 0.5 pp:
+          REGRESSED
         measured 61.81 % (89 of 144 requests: http_status 89), baseline 0.00 %;
           one-sided limits [+51.51, +71.06]
         limit "<= baseline + 0.5pp" at scenarios/chatbot.toml (default check)

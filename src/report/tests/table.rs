@@ -82,7 +82,7 @@ fn a_run_in_eighty_columns() {
       1 MISSING: fresh
       1 INCONCLUSIVE: chatbot
     (…) advisory: shown, never fails the build
-    ? worse than the baseline for certain; whether by more than tolerated is open
+    ? worse than the other side for certain; whether by more than tolerated is open
     ~ the limit lies within the interval: another run may decide otherwise
     "#);
 }
@@ -113,7 +113,7 @@ fn a_good_run_is_short() {
 #[test]
 fn nothing_measured_is_said() {
     assert_snapshot!(table(&run(Vec::new()), false), @r#"
-    tokpace · profile embedded · 0 cases · 0 trials · 0 s measured
+    tokpace · profile embedded · 0 cases · 0 s measured
     ────────────────────────────────────────────────────────────────────────────────
     ────────────────────────────────────────────────────────────────────────────────
     nothing was measured

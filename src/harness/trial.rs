@@ -1,0 +1,274 @@
+//! One round of requests to one side: sent, read, kept, and summarised if it was a trial.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::engine::{Outgoing, Recording, Round};
+use crate::gate::TrialValues;
+use crate::harness::bench::{Role, Side};
+use crate::harness::tally::client_info;
+use crate::harness::{MeasureError, RunFolder, Stop};
+use crate::measure::{Client, RequestMetrics, Trial, TrialSummary, kept, row};
+use crate::names;
+use crate::plan::{Pacing, Plan, PlannedRequest, Salt, Words};
+use crate::record::{Phase, RequestRecord};
+use crate::redact::Redactor;
+use crate::report::{ClientInfo, TrialReport};
+use crate::scenario::Case;
+use crate::target::PrefixCounters;
+use crate::wire::openai_chat;
+
+/// What every round of a run shares.
+pub(crate) struct Context<'a> {
+    /// The name under which prompts are salted.
+    pub(crate) run: &'a str,
+    pub(crate) folder: &'a RunFolder,
+    pub(crate) redactor: &'a Redactor,
+    pub(crate) stop: &'a Stop,
+    pub(crate) progress: &'a mut dyn FnMut(&str),
+}
+
+/// A trial as it was measured.
+pub(crate) struct Taken {
+    /// From 1; a trial that is repeated gets a new number.
+    pub(crate) number: u32,
+    pub(crate) trial: Trial,
+    pub(crate) summary: TrialSummary,
+    pub(crate) row: TrialValues,
+    /// A signal ended it early.
+    pub(crate) interrupted: bool,
+    pub(crate) seconds: f64,
+    /// What the server's own counters say of its prefix cache.
+    pub(crate) counters: Option<PrefixCounters>,
+    side: &'static str,
+    started: String,
+    client: ClientInfo,
+}
+
+impl Taken {
+    /// The trial as `trials.json` holds it; `valid` if it was a measurement.
+    pub(crate) fn report(&self, valid: bool) -> TrialReport {
+        let summary = &self.summary;
+        TrialReport {
+            trial: self.number,
+            side: self.side.into(),
+            valid: valid && !self.interrupted,
+            started: self.started.clone(),
+            seconds: self.seconds,
+            window_seconds: summary.window.seconds(),
+            values: self.row.clone(),
+            token_source: summary.token_source.map(|source| source.name().to_owned()),
+            failures: summary.failures.iter().map(|(class, n)| (class.name().to_owned(), *n)).collect(),
+            new_connections: summary.new_connections,
+            coalesced: summary.coalesced,
+            client: self.client.clone(),
+        }
+    }
+}
+
+/// Sends the requests of one case to one side.
+pub(crate) struct Runner<'r, 'c> {
+    case: &'r Case,
+    side: &'r mut Side,
+    /// Words of the plan, for its salts.
+    words: Arc<Words>,
+    context: &'r mut Context<'c>,
+}
+
+impl<'r, 'c> Runner<'r, 'c> {
+    pub(crate) fn new(case: &'r Case, side: &'r mut Side, words: Arc<Words>, context: &'r mut Context<'c>) -> Self {
+        Self { case, side, words, context }
+    }
+
+    /// What comes before the first trial: a smoke request, so that what is wrong with the target is said before load is
+    /// sent, then the warm-up.
+    pub(crate) fn prepare(&mut self, plan: &Plan) -> Result<(), MeasureError> {
+        self.side.check(self.case, self.context.stop.flag())?;
+        let users = match plan.pacing {
+            Pacing::Closed { users, .. } => users,
+            Pacing::Open { .. } | Pacing::Batch { .. } => 1,
+        };
+        self.unmeasured(&plan.warmup, users, "warmup", 0)?;
+        if let Some(server) = &self.side.target.embedded {
+            server.clear_lateness();
+        }
+        Ok(())
+    }
+
+    /// Primes the shared prefixes, if the scenario says so, and measures one trial.
+    pub(crate) fn trial(&mut self, plan: &Plan, number: u32) -> Result<Taken, MeasureError> {
+        let started = jiff::Timestamp::now().to_string();
+        let begin = Instant::now();
+        self.unmeasured(&plan.prime, 1, "prime", number)?;
+        let watched = self.case.workload.prefix.is_some();
+        let before = if watched { self.side.target.prefix_counters() } else { None };
+        let (trial, recording) = self.measured(plan, number)?;
+        let after = if before.is_some() { self.side.target.prefix_counters() } else { None };
+        let summary = TrialSummary::of(&trial, &self.case.slo);
+        Ok(Taken {
+            number,
+            row: row(&summary, &kept(self.case, summary.n)),
+            interrupted: recording.interrupted,
+            seconds: begin.elapsed().as_secs_f64(),
+            counters: before.zip(after).map(|(before, after)| after.since(before)),
+            side: self.side.role.name(),
+            started,
+            client: client_info(&trial, self.side),
+            trial,
+            summary,
+        })
+    }
+
+    /// Sends requests outside of every statistic.
+    fn unmeasured(
+        &mut self,
+        requests: &[PlannedRequest],
+        users: u32,
+        what: &str,
+        number: u32,
+    ) -> Result<(), MeasureError> {
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let pacing = Pacing::Closed { users, ramp_up: 0 };
+        let outgoing = self.outgoing(requests, what, number);
+        let recording = self.run(outgoing, pacing, None)?;
+        let records: Vec<RequestRecord> = self.interpret(&recording);
+        self.keep(&records, number, Phase::Warmup, pacing)
+    }
+
+    fn measured(&mut self, plan: &Plan, number: u32) -> Result<(Trial, Recording), MeasureError> {
+        let outgoing = self.outgoing(&plan.requests, "m", number);
+        let recording = self.run(outgoing, plan.pacing, plan.duration)?;
+        let records = self.interpret(&recording);
+        self.keep(&records, number, Phase::Measured, plan.pacing)?;
+        // A trial that ends by its duration leaves the rest of its requests unsent on purpose.
+        let unsent = if recording.interrupted || plan.duration.is_some() {
+            0
+        } else {
+            plan.requests.len().saturating_sub(records.len()) as u32
+        };
+        let trial = Trial {
+            pacing: plan.pacing,
+            records,
+            stream: self.case.request.stream,
+            shares_prefix: self.case.workload.prefix.is_some() || !self.case.workload.salt,
+            client: Client {
+                wake_lags: recording.wake_lags.clone(),
+                cpu_share: recording.cpu_share,
+                unsent,
+                peak_in_flight: recording.peak_in_flight,
+                max_in_flight: match plan.pacing {
+                    Pacing::Open { max_in_flight } => max_in_flight,
+                    Pacing::Closed { .. } | Pacing::Batch { .. } => None,
+                },
+            },
+        };
+        Ok((trial, recording))
+    }
+
+    fn run(
+        &mut self,
+        requests: Vec<Outgoing>,
+        pacing: Pacing,
+        duration: Option<u64>,
+    ) -> Result<Recording, MeasureError> {
+        let round = Round {
+            url: format!("{}{}", self.side.target.base_url, openai_chat::PATH),
+            pacing,
+            duration,
+            timeout: self.case.request.timeout.duration(),
+            no_progress: self.case.request.no_progress.duration(),
+            requests,
+        };
+        let stop = self.context.stop.clone();
+        let engine = self.side.engine(self.case.request.http2)?;
+        Ok(engine.run(round, stop.flag())?)
+    }
+
+    fn outgoing(&self, requests: &[PlannedRequest], what: &str, number: u32) -> Vec<Outgoing> {
+        let salt = Salt::new(&self.words, self.context.run, &self.case.name, number, self.side.role.name());
+        let target = &self.side.target;
+        let mut extra = target.extra.clone();
+        extra.extend(self.case.request.extra.clone());
+        let case = names::file_name(&self.case.name);
+        let prefix = match self.side.role {
+            Role::Candidate => format!("{}-{case}-{number}-{what}", self.context.run),
+            Role::Reference => format!("{}-{case}-reference-{number}-{what}", self.context.run),
+        };
+        requests
+            .iter()
+            .map(|request| {
+                let (system, user) = request.prompt.with_salt(&salt.cut(request.prompt.salt_tokens));
+                let body = openai_chat::body(
+                    &target.model,
+                    system.as_deref(),
+                    &user,
+                    request.max_tokens,
+                    self.case.request.stream,
+                    &extra,
+                );
+                Outgoing {
+                    index: request.index,
+                    user: request.user,
+                    at: request.at,
+                    max_tokens: request.max_tokens,
+                    input_tokens: request.prompt.input_tokens,
+                    request_id: format!("{prefix}{}", request.index),
+                    body: Bytes::from(body),
+                }
+            })
+            .collect()
+    }
+
+    fn interpret(&self, recording: &Recording) -> Vec<RequestRecord> {
+        recording
+            .requests
+            .iter()
+            .map(|raw| {
+                let mut record = openai_chat::interpret(raw, &self.side.target.tokenizer);
+                if let Some(failure) = &mut record.failure {
+                    failure.message = self.context.redactor.redact(&failure.message).into_owned();
+                }
+                record
+            })
+            .collect()
+    }
+
+    /// Appends the requests to `requests.jsonl`.
+    fn keep(&self, records: &[RequestRecord], trial: u32, phase: Phase, pacing: Pacing) -> Result<(), MeasureError> {
+        let mut lines = String::new();
+        for record in records {
+            let metrics = RequestMetrics::of(record, pacing);
+            let line = serde_json::json!({
+                "case": self.case.name,
+                "trial": trial,
+                "side": self.side.role.name(),
+                "phase": phase,
+                "index": record.index,
+                "user": record.user,
+                "request_id": record.request_id,
+                "scheduled_ns": record.scheduled,
+                "sent_ns": record.sent,
+                "ttft_ns": metrics.ttft,
+                "ttfo_ns": metrics.ttfo,
+                "tpot_ns": metrics.tpot,
+                "e2e_latency_ns": metrics.e2e_latency,
+                "max_stall_ns": metrics.max_stall,
+                "connect_ns": record.connect,
+                "input_tokens": record.input_tokens,
+                "output_tokens": record.output_tokens,
+                "cached_tokens": record.usage.as_ref().and_then(|usage| usage.cached),
+                "token_source": record.token_source.name(),
+                "status": record.status,
+                "error_class": record.failure.as_ref().map(|failure| failure.class.name()),
+                "error": record.failure.as_ref().map(|failure| &failure.message),
+            });
+            let _ = writeln!(lines, "{line}");
+        }
+        Ok(self.context.folder.append("requests.jsonl", &lines)?)
+    }
+}
