@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::CliError;
+use crate::gate::FEWEST;
 use crate::harness::{MeasureError, Package, RunFlags, Session};
 use crate::predict::{self, Terms};
 use crate::profile::{Embedded, Profile, ProfileKind, Slowdown};
@@ -95,7 +96,14 @@ fn planned(session: &mut Session, cases: &[Case], args: &PlanArgs) -> Result<Str
                 baseline.and_then(|baseline| predict::remembered(&plan, &baseline))
             }
         };
-        plans.push(CasePlan::new(&case.name, &plan, case.trials.range(args.run.quick), duration));
+        let trials = if session.is_paired(case) {
+            // Two trials a pair.
+            let most = case.trials.pairs(args.run.quick);
+            (2 * FEWEST.min(most), 2 * most)
+        } else {
+            case.trials.range(args.run.quick)
+        };
+        plans.push(CasePlan::new(&case.name, &plan, trials, duration));
     }
     let price = args.price_input.zip(args.price_output).map(|(input, output)| Price { input, output });
     if args.json {
@@ -113,7 +121,7 @@ fn predicted(session: &mut Session, cases: &[Case], args: &PlanArgs) -> Result<S
     let config = embedded(&session.profile)?.clone();
     let unchanged = Embedded { slowdown: Slowdown::default(), fault: None, ..config.clone() };
     let terms = Terms {
-        family: session.family.iter().map(|case| case.gate.comparisons().count() as u64).sum(),
+        family: session.comparisons(),
         family_cases: session.family.len() as u64,
         job_noise: session.profile.job_noise,
         precision: PRECISION,
@@ -121,13 +129,22 @@ fn predicted(session: &mut Session, cases: &[Case], args: &PlanArgs) -> Result<S
     let mut forecasts = Vec::with_capacity(cases.len());
     for case in cases {
         let plan = session.plan(case).map_err(|error| unplanned(&error))?;
-        let forecast = predict::forecast(case, &plan, &unchanged, &config, terms);
+        let forecast = if session.is_paired(case) {
+            let [reference, candidate] = session.profiles(case).map_err(|error| unplanned(&error))?;
+            predict::forecast_pairs(case, &plan, [embedded(&reference)?, embedded(&candidate)?], terms)
+        } else {
+            predict::forecast(case, &plan, &unchanged, &config, terms)
+        };
         forecasts.push(forecast.map_err(|error| CliError::usage(error.message, error.hint))?);
     }
     Ok(if args.json {
         report::forecast_json(&forecasts)
     } else {
-        report::forecast_table(&session.profile.name, &subject(&config), &forecasts)
+        let subject = match &session.against {
+            Some(against) => format!("a comparison with `{}`", against.name),
+            None => subject(&config),
+        };
+        report::forecast_table(&session.profile.name, &subject, &forecasts)
     })
 }
 
@@ -147,13 +164,8 @@ fn subject(config: &Embedded) -> String {
     let slowdowns = [("slowdown.prefill", prefill), ("slowdown.decode", decode)];
     let mut words: Vec<String> =
         slowdowns.iter().filter(|(_, share)| share.0 != 0.0).map(|(name, share)| format!("{name} {share}")).collect();
-    words.extend(config.fault.map(|fault| format!("fault {} {}", kind(fault.kind), fault.rate)));
+    words.extend(config.fault.map(|fault| format!("fault {} {}", fault.kind, fault.rate)));
     words.join(", ")
-}
-
-/// A fault as files write it.
-fn kind(kind: crate::profile::FaultKind) -> String {
-    serde_json::to_value(kind).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }
 
 fn unplanned(error: &MeasureError) -> CliError {
@@ -270,7 +282,7 @@ max = 8
         {"case":"batch::batch=8","metric":"e2e_latency.p50","ratio":1.061146,"tolerance":0.05,"beyond":true,"verdict":"regressed","advisory":true,"error":0.00001,"spread":0.000312}
         "#);
         let nothing = run(&files, "batch=8 --predict").unwrap();
-        assert!(nothing.contains("predicted for nothing") && nothing.contains("\nhint: "), "{nothing}");
+        assert!(nothing.contains("predicted for the profile as it is") && nothing.contains("\nhint: "), "{nothing}");
         let body = run(&files, "batch=8 --predict --set fault.kind=no-stream").unwrap();
         assert!(body.contains("predicted for fault no-stream 100%"), "{body}");
         assert!(body.contains("  no measurement: 24 of 24 answers came as one JSON body"), "{body}");

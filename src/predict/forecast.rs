@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::baseline::{Baseline, Job};
-use crate::gate::{JudgeError, Verdict};
+use crate::gate::{self, JudgeError, Mode, Suite, Verdict};
 use crate::harness::verdict::{self, Evidence};
 use crate::metric::{Metric, MetricId, Scale};
 use crate::plan::Plan;
-use crate::predict::virtual_run::{VirtualJob, job};
+use crate::predict::virtual_run::{VirtualJob, job, pairs};
 use crate::profile::Embedded;
 use crate::report::CheckReport;
 use crate::scenario::{Case, Check};
@@ -18,6 +18,8 @@ use crate::stats::variance::{mean, variance};
 const JOBS: usize = 8;
 /// Jobs of each side at most, for cases in which load and jitter play together.
 const JOBS_AT_MOST: usize = 256;
+/// Runs of pairs at most.
+const RUNS_AT_MOST: usize = 64;
 /// Jobs of the baseline that each candidate job is judged against, as `run --record 3` makes one.
 const BASELINE_JOBS: usize = 3;
 
@@ -105,6 +107,44 @@ pub fn forecast(
     }
 }
 
+/// The same of a case that is measured in pairs.
+///
+/// # Errors
+/// Only if the judge refuses the values.
+pub fn forecast_pairs(case: &Case, plan: &Plan, sides: [&Embedded; 2], terms: Terms) -> Result<Forecast, JudgeError> {
+    let most = case.trials.pairs(false);
+    let mut runs: Vec<Vec<CheckReport>> = Vec::new();
+    loop {
+        for seed in runs.len()..runs.len() + JOBS {
+            let found = pairs(case, plan, sides, seed as u64, most);
+            if let Some(invalid) = found.invalid {
+                let checks = comparisons(case).map(|(at, check)| of_check(check, at, &[], &[])).collect();
+                return Ok(Forecast { case: case.name.clone(), checks, invalid: Some(invalid.reason) });
+            }
+            let mut suite = Suite::new(Mode::Paired, vec![verdict::paired_input(case, &found.pairs, most)]);
+            (suite.family, suite.family_cases) = (Some(terms.family.max(1)), Some(terms.family_cases.max(1)));
+            let judged = gate::judge(&suite)?.cases.into_iter().next().map_or_else(Vec::new, |case| case.checks);
+            runs.push(verdict::paired(case, judged, &found.pairs));
+        }
+        if precise(case, &runs, terms.precision) || runs.len() >= RUNS_AT_MOST {
+            let checks = comparisons(case).map(|(at, check)| of_check(check, at, &runs, &runs)).collect();
+            return Ok(Forecast { case: case.name.clone(), checks, invalid: None });
+        }
+    }
+}
+
+/// The comparisons with their places among all checks.
+fn comparisons(case: &Case) -> impl Iterator<Item = (usize, &Check)> {
+    case.gate.checks.iter().enumerate().filter(|(_, check)| check.limit.is_comparison())
+}
+
+/// Whether the changes of all gating comparisons are known well enough.
+fn precise(case: &Case, answers: &[Vec<CheckReport>], precision: f64) -> bool {
+    comparisons(case)
+        .filter(|(_, check)| !check.advisory)
+        .all(|(at, check)| steps(check, at, answers).is_none_or(|steps| standard_error(&steps) <= precision))
+}
+
 /// Jobs of both sides with the same draws.
 struct Pairs<'a> {
     case: &'a Case,
@@ -170,19 +210,12 @@ impl Pairs<'_> {
         verdict::judge(self.case, evidence)
     }
 
-    /// The comparisons with their places among all checks.
-    fn comparisons(&self) -> impl Iterator<Item = (usize, &Check)> {
-        self.case.gate.checks.iter().enumerate().filter(|(_, check)| check.limit.is_comparison())
-    }
-
     fn precise(&self) -> bool {
-        self.comparisons().filter(|(_, check)| !check.advisory).all(|(at, check)| {
-            steps(check, at, &self.own).is_none_or(|steps| standard_error(&steps) <= self.terms.precision)
-        })
+        precise(self.case, &self.own, self.terms.precision)
     }
 
     fn checks(&self, others: &[Vec<CheckReport>]) -> Vec<CheckForecast> {
-        self.comparisons().map(|(at, check)| of_check(check, at, &self.own, others)).collect()
+        comparisons(self.case).map(|(at, check)| of_check(check, at, &self.own, others)).collect()
     }
 }
 

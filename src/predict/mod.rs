@@ -6,8 +6,8 @@ mod forecast;
 mod virtual_run;
 
 pub use duration::{Duration, remembered, simulated};
-pub use forecast::{CheckForecast, Forecast, Terms, forecast};
-pub use virtual_run::{VirtualJob, job, trials};
+pub use forecast::{CheckForecast, Forecast, Terms, forecast, forecast_pairs};
+pub use virtual_run::{VirtualJob, VirtualPairs, job, pairs, trials};
 
 #[cfg(test)]
 mod tests;

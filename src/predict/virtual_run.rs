@@ -1,7 +1,7 @@
 //! A case's trials in virtual time, in the order in which the harness sends them.
 
-use crate::gate::TrialValues;
-use crate::measure::{Client, Invalid, Trial, TrialSummary, Window, check_trust, kept, row};
+use crate::gate::{Order, Pair, TrialValues};
+use crate::measure::{Client, Expected, Invalid, Trial, TrialSummary, Window, check_trust, kept, row};
 use crate::plan::{Pacing, Plan, PlannedRequest, SALT_TOKENS, Salt, Words};
 use crate::profile::Embedded;
 use crate::record::RequestRecord;
@@ -38,6 +38,7 @@ pub fn trials(case: &Case, plan: &Plan, config: &Embedded, seed: u64, n: u32) ->
 pub fn job(case: &Case, plan: &Plan, config: &Embedded, seed: u64, n: u32, expected_output: Option<f64>) -> VirtualJob {
     let mut run = Run::new(case, config, seed);
     let warmup = run.send(&plan.warmup, Pacing::Closed { users: users(plan.pacing), ramp_up: 0 }, None, 0);
+    let expected = expected_output.map(|output_tokens| Expected { output_tokens, of: "the baseline" });
     let mut job = VirtualJob { warmup: length(&warmup), ..VirtualJob::default() };
     let spare = (n / 4).max(1) as usize;
     for number in 1.. {
@@ -49,7 +50,7 @@ pub fn job(case: &Case, plan: &Plan, config: &Embedded, seed: u64, n: u32, expec
         job.lengths.push(length(&primed) + length(&records));
         let trial = trial(case, plan, records);
         let summary = TrialSummary::of(&trial, &case.slo);
-        let invalid = check_trust(&trial, &summary, expected_output);
+        let invalid = check_trust(&trial, &summary, expected);
         if invalid.is_empty() {
             job.trials.push(row(&summary, &kept(case, summary.n)));
             continue;
@@ -61,6 +62,48 @@ pub fn job(case: &Case, plan: &Plan, config: &Embedded, seed: u64, n: u32, expec
         }
     }
     job
+}
+
+/// Pairs of trials as the harness measures them, on two fresh servers that live through all of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualPairs {
+    /// The pairs, in order.
+    pub pairs: Vec<Pair>,
+    /// Why the first pair that was no measurement was none; pairs after it are not run.
+    pub invalid: Option<Invalid>,
+}
+
+/// Runs `n` pairs of `case` on a reference and a candidate. `plan` and `seed` are as for [`job`]; the two servers have
+/// draws of their own.
+pub fn pairs(case: &Case, plan: &Plan, [reference, candidate]: [&Embedded; 2], seed: u64, n: u32) -> VirtualPairs {
+    let side = |config, at| Run::new(case, config, 2 * seed + at);
+    let mut runs = [side(reference, 0), side(candidate, 1)];
+    for run in &mut runs {
+        run.send(&plan.warmup, Pacing::Closed { users: users(plan.pacing), ramp_up: 0 }, None, 0);
+    }
+    let mut found = VirtualPairs::default();
+    for number in 1..=n {
+        let order = if (case.workload.seed + u64::from(number) - 1).is_multiple_of(2) { Order::Ab } else { Order::Ba };
+        let mut expected = None;
+        let rows = runs.each_mut().map(|run| {
+            run.send(&plan.prime, Pacing::Closed { users: 1, ramp_up: 0 }, None, number);
+            let trial = trial(case, plan, run.send(&plan.requests, plan.pacing, plan.duration, number));
+            let summary = TrialSummary::of(&trial, &case.slo);
+            if let Some(invalid) = check_trust(&trial, &summary, expected).into_iter().next() {
+                found.invalid.get_or_insert(invalid);
+            }
+            let row = row(&summary, &kept(case, summary.n));
+            let length = row.values.get("output_tokens.p50").copied().flatten();
+            expected = length.map(|output_tokens| Expected { output_tokens, of: "the reference" });
+            row
+        });
+        if found.invalid.is_some() {
+            break;
+        }
+        let [a, b] = rows;
+        found.pairs.push(Pair { order, a, b });
+    }
+    found
 }
 
 struct Run<'a> {
