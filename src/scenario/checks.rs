@@ -22,7 +22,8 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn of(load: &Load, request: &RequestOptions, slo: &Slo, against: Against) -> Self {
-        let requests = load.requests.filter(|_| load.duration.is_none());
+        // None at all is an error of its own, which needs no warning beside it.
+        let requests = load.requests.filter(|requests| *requests > 0 && load.duration.is_none());
         Self { stream: request.stream, slo: !slo.limits.is_empty(), against, requests }
     }
 }

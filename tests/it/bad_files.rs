@@ -72,15 +72,6 @@ fn no_requests_at_all() {
       |
     9 | requests = 0
       |            ^
-
-    warning: `tpot.p50` cannot be resolved with 0 requests a trial
-      --> scenarios/chat.toml:17:1
-       |
-     9 | requests = 0
-       |            - 10 are needed
-    ...
-    17 | "tpot.p50" = "<= baseline + 15%"
-       | ^^^^^^^^^^ will be `unresolved`, which never passes
     "#);
 }
 
