@@ -1,13 +1,11 @@
 //! `cargo tokpace accept`: measurements become the baseline, with who, when, at which commit and why.
 
-use std::fmt::Write as _;
 use std::io::Write;
 
-use super::context::{counted, matches, no_match, title};
-use super::error::USAGE;
-use super::numbers::drift_line;
+use super::context::{meant, no_match, title};
+use super::decide::Decisions;
 use super::{BaselineContext, CliError};
-use crate::baseline::{AcceptError, AcceptMode, Baseline, Pending, PendingVerdict, StoreError};
+use crate::baseline::{AcceptMode, Pending};
 
 /// Arguments of `cargo tokpace accept`.
 #[derive(Debug, Default, clap::Args)]
@@ -43,38 +41,15 @@ struct Candidate {
 pub fn accept(args: &AcceptArgs, context: &BaselineContext<'_>, out: &mut dyn Write) -> Result<u8, CliError> {
     let chosen = choose(args, context, out)?;
     let mode = if args.append { AcceptMode::Append } else { AcceptMode::Auto };
-    let count = chosen.len();
-    let mut failures = Vec::new();
-    let mut unexplained = false;
+    let mut decisions = Decisions::default();
     for candidate in chosen {
-        let accepted = candidate.content.and_then(|pending| {
-            let new = accept_one(&pending, mode, args.reason.as_deref(), context, out)?;
-            Ok(new && pending.verdict == PendingVerdict::Regressed)
-        });
-        match accepted {
-            Ok(regressed) => unexplained |= regressed && args.reason.is_none(),
-            Err(error @ CliError::Stream(_)) => return Err(error),
-            Err(CliError::Failed { message, hint, .. }) => {
-                failures.push((title(&candidate.case, &candidate.profile), message, hint));
-            }
-        }
+        match candidate.content {
+            Ok(pending) => decisions.accept(&pending, mode, args.reason.as_deref(), context, out)?,
+            Err(error) => decisions.keep(title(&candidate.case, &candidate.profile), Err(error))?,
+        };
     }
-    if unexplained {
-        writeln!(out, "hint: a regression was accepted without a word; `--reason TEXT` keeps why beside the numbers")?;
-    }
-    if failures.is_empty() {
-        return Ok(0);
-    }
-    let mut message = format!("{} of {} not accepted", failures.len(), counted(count, "measurement"));
-    for (title, reason, hint) in &failures {
-        let _ = write!(message, "\n  {title}: {reason}");
-        // One hint for all stands at the end.
-        if let (Some(hint), true) = (hint, failures.len() > 1) {
-            let _ = write!(message, "\n    hint: {hint}");
-        }
-    }
-    let hint = if failures.len() == 1 { failures.remove(0).2 } else { None };
-    Err(CliError::Failed { exit_code: USAGE, message, hint })
+    decisions.remind(out)?;
+    decisions.end("accepted")
 }
 
 /// What the arguments mean: pending files first, then the latest run.
@@ -123,64 +98,17 @@ fn latest(profile: Option<&str>, context: &BaselineContext<'_>) -> Result<Vec<Ca
 
 /// Moves the candidates that some word means out of the list; words that mean none go to `unknown`.
 fn take<'w>(from: &mut Vec<Candidate>, words: &'w [String], unknown: &mut Vec<&'w str>) -> Vec<Candidate> {
-    let mut meant = vec![false; from.len()];
-    for word in words {
-        let hits = matches(word, from.iter().map(|candidate| candidate.case.as_str()));
-        if !hits.contains(&true) {
-            unknown.push(word);
-        }
-        meant.iter_mut().zip(hits).for_each(|(meant, hit)| *meant |= hit);
-    }
+    let (meant, none) = meant(words, &from.iter().map(|candidate| candidate.case.as_str()));
+    unknown.extend(none);
     let mut meant = meant.into_iter();
     from.extract_if(.., |_| meant.next() == Some(true)).collect()
-}
-
-/// Accepts one measurement and says what became of it. `false` if it is part of the baseline already, which is no error.
-pub(super) fn accept_one(
-    pending: &Pending,
-    mode: AcceptMode,
-    reason: Option<&str>,
-    context: &BaselineContext<'_>,
-    out: &mut dyn Write,
-) -> Result<bool, CliError> {
-    let title = title(&pending.case, &pending.profile);
-    match context.store.accept(pending, mode, &context.acceptance(reason)) {
-        Ok((before, after)) => {
-            writeln!(out, "accepted {title}: {}", outcome(before.as_ref(), &after, pending.jobs.len()))?;
-            if let Some(drift) = drift_line(&after) {
-                writeln!(out, "  {drift}")?;
-            }
-            Ok(true)
-        }
-        Err(StoreError::Accept(AcceptError::AlreadyAccepted { .. })) => {
-            writeln!(out, "{title} is already part of the baseline")?;
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn outcome(before: Option<&Baseline>, after: &Baseline, added: usize) -> String {
-    let jobs = counted(after.jobs.len(), "job");
-    match (before, after.anchors.first()) {
-        (None, _) => format!("first baseline, {jobs}"),
-        // An epoch that ended has moved to the anchors; their number may be at its limit, so the newest one tells.
-        (Some(before), Some(ended)) if before.anchors.first() != Some(ended) => {
-            let kept = counted(before.jobs.len(), "job");
-            format!(
-                "new epoch, {jobs}; the {kept} before stay as an anchor ({})",
-                super::context::printable(&ended.reason)
-            )
-        }
-        _ => format!("{} added, {} in all", counted(added, "job"), after.jobs.len()),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::context::testing::Project;
     use super::*;
-    use crate::baseline::PendingVerdict::{Inconclusive, Missing, Pass, Regressed};
+    use crate::baseline::PendingVerdict::{self, Inconclusive, Missing, Pass, Regressed};
     use crate::baseline::testing::{job, pending};
 
     fn measured(case: &str, verdict: PendingVerdict, recorded: &str, tpot: f64) -> Pending {

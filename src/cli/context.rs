@@ -1,14 +1,17 @@
 //! What the verbs around baselines share: their surroundings, and how cases are named on the command line.
 
 use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use super::CliError;
-use crate::baseline::{Acceptance, Author, Pending, PendingEntry, Store};
+use crate::baseline::{Acceptance, Author, BaselineError, Pending, PendingEntry, Store, StoreError};
 
 /// The surroundings of `review`, `accept`, `reject` and `pending`.
 pub struct BaselineContext<'a> {
     /// Where the baselines are.
     pub store: &'a Store,
+    /// A path as people read it: relative to the package root where it lies below it.
+    pub shown: &'a dyn Fn(&Path) -> String,
     /// Whether somebody sits before a terminal, on both standard input and output.
     pub terminal: bool,
     /// Who accepts.
@@ -22,9 +25,32 @@ pub struct BaselineContext<'a> {
 impl BaselineContext<'_> {
     /// The pending files, of one profile if it is named.
     pub(super) fn waiting(&self, profile: Option<&str>) -> Result<Vec<PendingEntry>, CliError> {
-        let mut entries = self.store.list_pending()?;
-        entries.retain(|entry| profile.is_none_or(|profile| entry.profile == profile));
-        Ok(entries)
+        let entries = self.store.list_pending().map_err(|error| self.failed(error))?.into_iter();
+        Ok(entries
+            .filter(|entry| profile.is_none_or(|profile| entry.profile == profile))
+            .map(|entry| PendingEntry { content: entry.content.map_err(|error| self.near(error)), ..entry })
+            .collect())
+    }
+
+    /// What is wrong with a file, which is named as people read it.
+    pub(super) fn near(&self, error: BaselineError) -> BaselineError {
+        let near = |path: PathBuf| PathBuf::from((self.shown)(&path));
+        match error {
+            BaselineError::Io { action, path, source } => BaselineError::Io { action, path: near(path), source },
+            BaselineError::Format { path, source } => BaselineError::Format { path: near(path), source },
+            BaselineError::Misplaced { path, what, found, expected } => {
+                BaselineError::Misplaced { path: near(path), what, found, expected }
+            }
+            BaselineError::Name { .. } => error,
+        }
+    }
+
+    /// The end of a verb that the store refused something.
+    pub(super) fn failed(&self, error: impl Into<StoreError>) -> CliError {
+        match error.into() {
+            StoreError::Baseline(error) => self.near(error).into(),
+            error @ StoreError::Accept(_) => error.into(),
+        }
     }
 
     /// The signature under what is accepted now.
@@ -39,12 +65,29 @@ impl BaselineContext<'_> {
 }
 
 /// Whether each item is meant by a word: the one of exactly that name, else all that contain it.
-pub(super) fn matches<'a>(word: &str, names: impl Iterator<Item = &'a str> + Clone) -> Vec<bool> {
+fn matches<'a>(word: &str, names: impl Iterator<Item = &'a str> + Clone) -> Vec<bool> {
     if names.clone().any(|name| name == word) {
         names.map(|name| name == word).collect()
     } else {
         names.map(|name| name.contains(word)).collect()
     }
+}
+
+/// Whether each item is meant by some word, and the words that mean none.
+pub(super) fn meant<'w, 'a>(
+    words: &'w [String],
+    names: &(impl Iterator<Item = &'a str> + Clone),
+) -> (Vec<bool>, Vec<&'w str>) {
+    let mut meant = vec![false; names.clone().count()];
+    let mut unknown = Vec::new();
+    for word in words {
+        let hits = matches(word, names.clone());
+        if !hits.contains(&true) {
+            unknown.push(word.as_str());
+        }
+        meant.iter_mut().zip(hits).for_each(|(meant, hit)| *meant |= hit);
+    }
+    (meant, unknown)
 }
 
 /// The error for words that mean no case, with the cases that there are.
@@ -91,32 +134,33 @@ pub(super) mod testing {
         pub(in crate::cli) store: Store,
         pub(in crate::cli) terminal: bool,
         pub(in crate::cli) latest: Vec<Pending>,
-        _dir: tempfile::TempDir,
+        dir: tempfile::TempDir,
     }
 
     impl Project {
         pub(in crate::cli) fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let store = Store::new(dir.path().join("baselines"), dir.path().join("lock"));
-            Self { store, terminal: false, latest: Vec::new(), _dir: dir }
+            Self { store, terminal: false, latest: Vec::new(), dir }
         }
 
-        /// Runs a verb; gives its result and its output, in which the folder is `baselines`.
+        /// Runs a verb; gives its result and its output.
         pub(in crate::cli) fn run<T>(
             &self,
             verb: impl FnOnce(&BaselineContext<'_>, &mut Vec<u8>) -> Result<T, CliError>,
         ) -> (Result<T, CliError>, String) {
             let mut out = Vec::new();
+            let shown = |path: &Path| path.strip_prefix(self.dir.path()).unwrap_or(path).display().to_string();
             let context = BaselineContext {
                 store: &self.store,
+                shown: &shown,
                 terminal: self.terminal,
                 author: Author { by: Some("Jane <jane@x>".into()), commit: Some("abc1234".into()) },
                 now: "2026-11-23T08:00:00Z".into(),
                 latest: &|| Ok(self.latest.clone()),
             };
             let result = verb(&context, &mut out);
-            let root = self.store.root().display().to_string();
-            (result, String::from_utf8(out).unwrap().replace(&root, "baselines"))
+            (result, String::from_utf8(out).unwrap())
         }
     }
 }

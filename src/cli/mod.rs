@@ -3,6 +3,7 @@
 pub mod accept;
 mod check;
 mod context;
+mod decide;
 mod error;
 mod init;
 mod judge;

@@ -30,8 +30,8 @@ struct Item<'a> {
     error: Option<String>,
 }
 
-impl<'a> From<&'a PendingEntry> for Item<'a> {
-    fn from(entry: &'a PendingEntry) -> Self {
+impl<'a> Item<'a> {
+    fn new(entry: &'a PendingEntry, context: &BaselineContext<'_>) -> Self {
         let content = entry.content.as_ref();
         Self {
             case: &entry.case,
@@ -39,7 +39,7 @@ impl<'a> From<&'a PendingEntry> for Item<'a> {
             verdict: content.ok().map(|pending| pending.verdict.to_string()),
             summary: content.map_or(&[], |pending| &pending.summary),
             jobs: content.map_or(0, |pending| pending.jobs.len()),
-            path: entry.path.display().to_string(),
+            path: (context.shown)(&entry.path),
             error: content.err().map(ToString::to_string),
         }
     }
@@ -48,7 +48,7 @@ impl<'a> From<&'a PendingEntry> for Item<'a> {
 /// Lists the pending measurements; exit code 0 whether there are any or not.
 pub fn pending(args: &PendingArgs, context: &BaselineContext<'_>, out: &mut dyn Write) -> Result<u8, CliError> {
     let entries = context.waiting(args.profile.as_deref())?;
-    let items: Vec<Item<'_>> = entries.iter().map(Item::from).collect();
+    let items: Vec<Item<'_>> = entries.iter().map(|entry| Item::new(entry, context)).collect();
     if args.json {
         serde_json::to_writer_pretty(&mut *out, &items).map_err(std::io::Error::from)?;
         writeln!(out)?;

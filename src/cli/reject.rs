@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use super::context::{matches, no_match, title};
+use super::context::{meant, no_match};
+use super::decide::Decisions;
 use super::{BaselineContext, CliError};
-use crate::baseline::PendingEntry;
 
 /// Arguments of `cargo tokpace reject`.
 #[derive(Debug, Default, clap::Args)]
@@ -23,44 +23,22 @@ pub struct RejectArgs {
 /// Removes pending files, unreadable ones too; exit code 0.
 ///
 /// # Errors
-/// If a named case is not pending (nothing is removed then), or a file cannot be removed.
+/// If a named case is not pending (nothing is removed then), or some file cannot be removed: the others are.
 pub fn reject(args: &RejectArgs, context: &BaselineContext<'_>, out: &mut dyn Write) -> Result<u8, CliError> {
     let entries = context.waiting(args.profile.as_deref())?;
     let names = entries.iter().map(|entry| entry.case.as_str());
-    let mut chosen = vec![args.cases.is_empty(); entries.len()];
-    let mut unknown = Vec::new();
-    for word in &args.cases {
-        let hits = matches(word, names.clone());
-        if !hits.contains(&true) {
-            unknown.push(word.as_str());
-        }
-        chosen.iter_mut().zip(hits).for_each(|(chosen, hit)| *chosen |= hit);
-    }
+    let (chosen, unknown) = meant(&args.cases, &names);
     if !unknown.is_empty() {
         return Err(no_match(&unknown, names));
     }
     if entries.is_empty() {
         writeln!(out, "nothing is pending")?;
     }
-    for (entry, _) in entries.iter().zip(chosen).filter(|(_, chosen)| *chosen) {
-        reject_one(entry, context, out)?;
+    let mut decisions = Decisions::default();
+    for (entry, _) in entries.iter().zip(chosen).filter(|(_, chosen)| args.cases.is_empty() || *chosen) {
+        decisions.reject(entry, context, out)?;
     }
-    Ok(0)
-}
-
-/// Removes one pending file and says so.
-pub(super) fn reject_one(
-    entry: &PendingEntry,
-    context: &BaselineContext<'_>,
-    out: &mut dyn Write,
-) -> Result<(), CliError> {
-    let title = title(&entry.case, &entry.profile);
-    if context.store.reject(entry)? {
-        writeln!(out, "rejected {title}")?;
-    } else {
-        writeln!(out, "{title} is no longer pending")?;
-    }
-    Ok(())
+    decisions.end("rejected")
 }
 
 #[cfg(test)]

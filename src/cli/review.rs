@@ -2,11 +2,9 @@
 
 use std::io::{BufRead, Write};
 
-use super::accept::accept_one;
 use super::context::{printable, title};
-use super::error::USAGE;
+use super::decide::Decisions;
 use super::numbers::{drift_line, fingerprint, table};
-use super::reject::reject_one;
 use super::{BaselineContext, CliError};
 use crate::baseline::{AcceptMode, Baseline, Pending, PendingEntry, PendingVerdict, accepted};
 
@@ -44,9 +42,10 @@ pub fn review(
         return Ok(0);
     }
     let mut for_all = None;
-    let mut failed = 0;
+    let mut decisions = Decisions::default();
     for (at, entry) in entries.iter().enumerate() {
-        writeln!(out, "{}/{} {}", at + 1, entries.len(), title(&entry.case, &entry.profile))?;
+        let title = title(&entry.case, &entry.profile);
+        writeln!(out, "{}/{} {title}", at + 1, entries.len())?;
         show(entry, context, out)?;
         if !context.terminal {
             continue;
@@ -54,45 +53,44 @@ pub fn review(
         let answer = match for_all {
             Some(answer) => answer,
             None => match ask(input, out)? {
-                None => return ended(failed, out),
+                None => return ended(&decisions, out),
                 Some((answer, all)) => {
                     for_all = all.then_some(answer);
                     answer
                 }
             },
         };
-        let done = match (answer, &entry.content) {
-            (Answer::Skip, _) => Ok(()),
-            (Answer::Reject, _) => reject_one(entry, context, out),
-            (Answer::Accept, Err(error)) => Err(CliError::usage(error.to_string(), error.hint())),
+        let failure = match (answer, &entry.content) {
+            (Answer::Skip, _) => None,
+            (Answer::Reject, _) => decisions.reject(entry, context, out)?,
+            (Answer::Accept, Err(error)) => {
+                decisions.keep(title, Err(CliError::usage(error.to_string(), error.hint())))?
+            }
             (Answer::Accept, Ok(pending)) => {
                 let why = reason(args, pending, for_all.is_some(), input, out)?;
-                accept_one(pending, AcceptMode::Auto, why.as_deref(), context, out).map(|_| ())
+                decisions.accept(pending, AcceptMode::Auto, why.as_deref(), context, out)?
             }
         };
-        match done {
-            Ok(()) => {}
-            Err(CliError::Failed { message, hint, .. }) => {
-                failed += 1;
-                writeln!(out, "error: {message}")?;
-                if let Some(hint) = hint {
-                    writeln!(out, "hint: {hint}")?;
-                }
+        // Told at once, while the measurement is in sight.
+        if let Some(failure) = failure {
+            writeln!(out, "error: {}", failure.message)?;
+            if let Some(hint) = &failure.hint {
+                writeln!(out, "hint: {hint}")?;
             }
-            Err(error) => return Err(error),
         }
         writeln!(out)?;
     }
     if context.terminal {
-        return ended(failed, out);
+        return ended(&decisions, out);
     }
     commands(&entries, out)?;
     Ok(0)
 }
 
-fn ended(failed: usize, out: &mut dyn Write) -> Result<u8, CliError> {
+fn ended(decisions: &Decisions, out: &mut dyn Write) -> Result<u8, CliError> {
+    decisions.remind(out)?;
     out.flush()?;
-    Ok(if failed == 0 { 0 } else { USAGE })
+    Ok(decisions.exit_code())
 }
 
 /// The verdict, what changed, and the figures.
@@ -109,7 +107,7 @@ fn show(entry: &PendingEntry, context: &BaselineContext<'_>, out: &mut dyn Write
         writeln!(out, "  {}", printable(line))?;
     }
     writeln!(out)?;
-    match context.store.load(&entry.profile, &entry.case) {
+    match context.store.load(&entry.profile, &entry.case).map_err(|error| context.near(error)) {
         Err(error) => writeln!(out, "  the baseline is unreadable: {error}\n  hint: {}", error.hint())?,
         Ok(baseline) => {
             write!(out, "{}", table(baseline.as_ref(), pending))?;
@@ -346,7 +344,9 @@ mod tests {
     fn one_key_for_all() {
         let mut project = project();
         project.terminal = true;
-        assert_eq!(run(&project, "s\nA\n").0.unwrap(), 2);
+        let (result, out) = run(&project, "s\nA\n");
+        assert_eq!(result.unwrap(), 2);
+        assert!(out.contains("hint: a regression was accepted without a word"), "{out}");
         assert_eq!(waiting(&project), ["batch::batch=4", "zzz"]);
         assert_eq!(run(&project, "R\n").0.unwrap(), 0);
         assert!(waiting(&project).is_empty());

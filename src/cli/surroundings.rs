@@ -47,6 +47,7 @@ impl Surroundings {
         };
         verb(&BaselineContext {
             store: &store,
+            shown: &|path| paths.shown(path),
             terminal: at_terminal(),
             author: Author::detect(&paths.root, |name| std::env::var(name).ok()),
             now: jiff::Timestamp::now().to_string(),

@@ -1,6 +1,6 @@
 //! From the first measurement to a reviewed baseline, and what a run may write where.
 
-use crate::support::{Project, SCENARIO};
+use crate::support::{Output, Project, SCENARIO, tokpace};
 
 /// Slow enough that no noise hides it.
 const SLOWER: &str = "--set slowdown.decode=50%";
@@ -82,6 +82,39 @@ fn the_life_of_a_baseline() {
     project.tokpace("accept --all").expect(0, &["3 jobs added, 5 in all"]);
     assert_eq!(jobs(&project), 5);
     project.tokpace("accept chit").expect(2, &["no measurement of `chit` is there", "name one of `chat`"]);
+}
+
+#[test]
+fn files_are_named_from_the_package_root() {
+    let project = Project::new().with("src/lib.rs", "").with("baselines/embedded/odd.toml.new", "version = 1\n");
+    project.tokpace("run").expect(0, &["chat ... missing"]);
+    let pending = |mut program: std::process::Command| {
+        program.args(["pending", "--json"]);
+        let output = Output::of(program.spawn().unwrap());
+        serde_json::from_str::<serde_json::Value>(&output.expect(0, &[]).stdout).unwrap()
+    };
+    // Wherever in the package one is.
+    let mut below = project.command(tokpace());
+    below.current_dir(project.path("src"));
+    for program in [project.command(tokpace()), below] {
+        let pending = pending(program);
+        assert_eq!(pending[0]["path"], PENDING);
+        assert_eq!(
+            pending[1]["error"],
+            "`baselines/embedded/odd.toml.new` cannot be used: line 1: missing field `case`"
+        );
+    }
+    let listed = project.tokpace("pending");
+    listed.expect(0, &["missing, baselines/embedded/chat.toml.new", "unreadable, baselines/embedded/odd.toml.new"]);
+    listed.without(&project.root());
+    let review = project.tokpace("review");
+    review.expect(0, &["unreadable: `baselines/embedded/odd.toml.new` cannot be used"]).without(&project.root());
+    project.tokpace("accept odd").expect(2, &["odd (embedded): `baselines/embedded/odd.toml.new` cannot"]);
+    project.tokpace("reject odd").expect(0, &["rejected odd (embedded)"]);
+    // A folder elsewhere has no such name.
+    let elsewhere = Project::new().with("odd/chat.toml.new", "version = 1\n");
+    let output = project.with_variable("TOKPACE_BASELINES", &elsewhere.root()).tokpace("pending");
+    output.expect(0, &[&format!("unreadable, {}/odd/chat.toml.new", elsewhere.root())]);
 }
 
 #[test]

@@ -166,6 +166,11 @@ impl Project {
         self
     }
 
+    /// The folder, as text.
+    pub(crate) fn root(&self) -> String {
+        self.folder.path().to_str().unwrap().to_owned()
+    }
+
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.folder.path().join(path)
     }
