@@ -5,6 +5,7 @@ use std::io::Write;
 use crate::cli::CliError;
 use crate::cli::surroundings::Surroundings;
 use crate::harness::{RunFlags, Session};
+use crate::target::Probe;
 
 /// Arguments of `cargo tokpace check`.
 #[derive(Debug, clap::Args)]
@@ -16,14 +17,23 @@ pub(super) struct CheckArgs {
 pub(super) fn check(args: &CheckArgs, line: &[String], out: &mut dyn Write) -> Result<u8, CliError> {
     let package = Surroundings::find()?.package;
     let mut session = Session::open(&package, args.run.clone(), line)?;
-    session.listen();
     let broken: Vec<&String> = session.scenarios().iter().filter_map(|s| s.cases.as_ref().err()).collect();
     if let Some(problems) = broken.first() {
         return Err(CliError::Failed { exit_code: 2, message: (*problems).clone(), hint: None });
     }
     writeln!(out, "profile `{}`", session.profile_name())?;
-    let probe = session.probe();
-    let probe = probe.map_err(|error| {
+    let probe = walk(&mut session)?;
+    write!(out, "{}", session.redacted(&probe.to_string()))?;
+    Ok(exit_code(&session, &probe))
+}
+
+/// Walks the target of a run step by step.
+///
+/// # Errors
+/// If there is nothing to walk; exit code 3.
+pub(super) fn walk(session: &mut Session) -> Result<Probe, CliError> {
+    session.listen();
+    session.probe().map_err(|error| {
         // It may quote what the server said, which may quote what it was sent.
         let text = session.redacted(&error.to_string());
         let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
@@ -32,7 +42,10 @@ pub(super) fn check(args: &CheckArgs, line: &[String], out: &mut dyn Write) -> R
             message: message.to_owned(),
             hint: Some(hint.to_owned()).filter(|hint| !hint.is_empty()),
         }
-    })?;
-    write!(out, "{}", session.redacted(&probe.to_string()))?;
-    Ok(session.stopped().unwrap_or(if probe.passed() { 0 } else { 3 }))
+    })
+}
+
+/// 3 if a step failed, unless a signal has ended the walk.
+pub(super) fn exit_code(session: &Session, probe: &Probe) -> u8 {
+    session.stopped().unwrap_or(if probe.passed() { 0 } else { 3 })
 }

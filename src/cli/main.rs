@@ -22,7 +22,7 @@ enum Verb {
     Init(init::InitArgs),
     /// Walk a target step by step and say what to change
     Check(check::CheckArgs),
-    /// Say what would be sent, how long it takes and, with --predict, what the gate would see
+    /// Say what would be sent, how long it takes, and on request what the gate would see or whether the target is fit
     Plan(plan::PlanArgs),
     /// Measure and judge, as `cargo test --test perf` does
     Run(run::RunArgs),
@@ -75,7 +75,7 @@ fn dispatch(verb: &Verb, line: &[String]) -> Result<u8, CliError> {
         Verb::Schema(args) => schema::schema(args, out),
         Verb::Sim(args) => sim::sim(args, out),
         Verb::Check(args) => check::check(args, line, out),
-        Verb::Plan(args) => plan::plan(args, &Surroundings::find()?.package, out),
+        Verb::Plan(args) => plan::plan(args, &Surroundings::find()?.package, line, out),
         Verb::Run(args) => run::run(args, line, out),
         Verb::Review(args) => {
             Surroundings::find()?.with_baselines(|context| review::review(args, context, &mut io::stdin().lock(), out))

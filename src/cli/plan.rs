@@ -1,14 +1,17 @@
-//! `cargo tokpace plan`: what a run would send, cost and find. Sends nothing.
+//! `cargo tokpace plan`: what a run would send, cost and find. Sends nothing, unless it is to look at the target.
 
 use std::io::Write;
 
-use super::CliError;
+use serde::Serialize;
+
+use super::{CliError, check};
 use crate::gate::FEWEST;
 use crate::harness::{MeasureError, Package, RunFlags, Session};
 use crate::predict::{self, Terms};
 use crate::profile::{Embedded, Profile, ProfileKind, Slowdown};
 use crate::report::{self, CasePlan, Price};
 use crate::scenario::Case;
+use crate::target::Probe;
 
 /// Standard error that a predicted change may have: 0.2 points.
 const PRECISION: f64 = 0.002;
@@ -24,6 +27,10 @@ pub(super) struct PlanArgs {
     #[arg(long)]
     pub predict: bool,
 
+    /// Walks the target too, as `cargo tokpace check` does; exit code 3 if a step fails
+    #[arg(long)]
+    pub check: bool,
+
     /// Price of a million input tokens
     #[arg(long, value_name = "PRICE", value_parser = price, requires = "price_output", conflicts_with = "predict")]
     pub price_input: Option<f64>,
@@ -32,7 +39,7 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "PRICE", value_parser = price, requires = "price_input", conflicts_with = "predict")]
     pub price_output: Option<f64>,
 
-    /// Prints a JSON object a line: a case, or with `--predict` a comparison
+    /// Prints a JSON object a line: a case, or with `--predict` a comparison; with `--check` steps follow
     #[arg(long)]
     pub json: bool,
 
@@ -46,16 +53,47 @@ fn price(text: &str) -> Result<f64, String> {
     price.ok_or_else(|| "a price is a number such as `0.15`".into())
 }
 
-/// Prints what a run of the selected cases would send, or what it would find; exit code 0.
+/// Prints what a run of the selected cases would send, or what it would find, and whether the target can be measured;
+/// exit code 0, or 3 if it cannot. `line` is the command line.
 ///
 /// # Errors
-/// If a scenario, the project or a file they name cannot be used, or nothing is selected.
-pub(super) fn plan(args: &PlanArgs, package: &Package, out: &mut dyn Write) -> Result<u8, CliError> {
-    let mut session = Session::open(package, args.run.clone(), &[])?;
+/// If a scenario, the project or a file they name cannot be used, nothing is selected, or the target cannot be opened.
+pub(super) fn plan(args: &PlanArgs, package: &Package, line: &[String], out: &mut dyn Write) -> Result<u8, CliError> {
+    let mut session = Session::open(package, args.run.clone(), line)?;
     let cases = select(&session, &args.filters)?;
     let text = if args.predict { predicted(&mut session, &cases, args)? } else { planned(&mut session, &cases, args)? };
     write!(out, "{}", session.redacted(&text))?;
-    Ok(0)
+    if !args.check {
+        return Ok(0);
+    }
+    // What was planned is of use even if the walk takes long or fails.
+    out.flush()?;
+    let probe = check::walk(&mut session)?;
+    let text = if args.json { steps(&probe)? } else { format!("\nthe target, asked with one short request:\n{probe}") };
+    write!(out, "{}", session.redacted(&text))?;
+    Ok(check::exit_code(&session, &probe))
+}
+
+/// The steps of a walk as JSON Lines.
+fn steps(probe: &Probe) -> Result<String, CliError> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        step: &'a str,
+        ok: bool,
+        text: &'a str,
+        hint: Option<&'a str>,
+    }
+    let mut lines = String::new();
+    for step in &probe.steps {
+        let (text, hint) = match &step.outcome {
+            Ok(found) => (found, None),
+            Err(error) => (&error.message, Some(error.hint.as_str())),
+        };
+        let line = Line { step: step.name, ok: step.outcome.is_ok(), text, hint };
+        lines.push_str(&serde_json::to_string(&line).map_err(std::io::Error::from)?);
+        lines.push('\n');
+    }
+    Ok(lines)
 }
 
 fn select(session: &Session, filters: &[String]) -> Result<Vec<Case>, CliError> {
@@ -217,7 +255,7 @@ max = 8
         args.run.scenarios = Some(dir.path().join("scenarios"));
         let package = Package::new(&dir.path().display().to_string(), None, "scenarios", "baselines");
         let mut out = Vec::new();
-        plan(&args, &package, &mut out)?;
+        plan(&args, &package, &[], &mut out)?;
         Ok(String::from_utf8(out).unwrap())
     }
 

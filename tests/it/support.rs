@@ -284,20 +284,29 @@ pub(crate) fn tokpace() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_cargo-tokpace"))
 }
 
+/// `cargo` on this package, as a person would call it.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    // What describes this test would make cargo build dependencies anew whose build scripts look at it.
+    let described = ["PKG_", "MANIFEST_", "BIN_", "CRATE_", "PRIMARY_"];
+    let of_test = |name: &str| {
+        let described = |name: &str| described.iter().any(|prefix| name.starts_with(prefix));
+        name.strip_prefix("CARGO_").is_some_and(described)
+    };
+    let of_run = |name: &str| name == "CI" || name.starts_with("NEXTEST") || name.starts_with("TOKPACE_");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| of_test(name) || of_run(name)) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// The test program of `tests/perf.rs`, which `cargo test` does not build by itself.
 pub(crate) fn perf() -> &'static Path {
     static PERF: LazyLock<PathBuf> = LazyLock::new(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
-        command.current_dir(env!("CARGO_MANIFEST_DIR"));
-        // What describes this test would make cargo build dependencies anew whose build scripts look at it.
-        let described =
-            |name: &str| ["PKG_", "MANIFEST_", "BIN_", "CRATE_", "PRIMARY_"].iter().any(|p| name.starts_with(p));
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().and_then(|name| name.strip_prefix("CARGO_")).is_some_and(described) {
-                command.env_remove(name);
-            }
-        }
+        let mut command = cargo();
         command.args(["test", "--test", "perf", "--no-run", "--offline", "--message-format=json"]);
         if !cfg!(debug_assertions) {
             command.arg("--release");
