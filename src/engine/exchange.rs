@@ -7,13 +7,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::engine::stamps::Stamps;
 use crate::engine::transport::{Transport, classify};
 use crate::engine::{Clock, Outgoing, Round, connect};
 use crate::record::{Failure, FailureClass};
 use crate::units::Nanos;
 use crate::wire::{RawRequest, Read};
 
-/// An answer longer than this is given up: no server sends it, and memory is finite.
+/// Bytes that an answer may take with the stamps of its reads: far more than its tokens need, even with
+/// probabilities beside each. A server that sends more is given up, since memory is finite.
+const fn most_bytes(max_tokens: u32) -> usize {
+    let wanted = (16 << 20) + max_tokens as usize * (16 << 10);
+    if wanted < LONGEST_ANSWER { wanted } else { LONGEST_ANSWER }
+}
+
+/// No answer takes more than this.
 const LONGEST_ANSWER: usize = 256 << 20;
 
 /// A request that only has to be polled to be written.
@@ -81,13 +89,20 @@ async fn converse(request: Prepared, round: &Round, clock: Clock, raw: &mut RawR
         },
         given_up = watchdog.wait() => return Some(given_up),
     };
-    raw.headers = Some(clock.now());
+    let mut stamps = Stamps::begin(clock);
+    raw.headers = Some(stamps.at());
     raw.status = Some(response.status().as_u16());
-    raw.event_stream = response
-        .headers()
-        .get(reqwest::header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"));
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let kind = header(reqwest::header::CONTENT_TYPE);
+    raw.event_stream = kind.is_some_and(|kind| kind.starts_with("text/event-stream"));
+    let coding = header(reqwest::header::CONTENT_ENCODING);
+    if let Some(coding) = coding.filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity")) {
+        // Compressed events come in blocks, whenever a block is full: they would have no times to speak of.
+        let message =
+            format!("the body is compressed (`content-encoding: {coding}`) although `identity` was asked for");
+        return Some(failure((FailureClass::Parse, message)));
+    }
+    let most = most_bytes(raw.max_tokens);
     watchdog.progress();
     loop {
         let chunk: Result<Option<Bytes>, reqwest::Error> = tokio::select! {
@@ -96,22 +111,29 @@ async fn converse(request: Prepared, round: &Round, clock: Clock, raw: &mut RawR
             given_up = watchdog.wait() => return Some(given_up),
         };
         // Before anything else is done with the bytes: this is the stamp that every latency rests on.
-        let at = clock.now();
+        let now = std::time::Instant::now();
         match chunk {
             Ok(Some(bytes)) => {
-                raw.bytes.extend_from_slice(&bytes);
-                raw.reads.push(Read { at, end: raw.bytes.len() as u32 });
+                keep(raw, &bytes, stamps.frame(now));
                 watchdog.progress();
-                if raw.bytes.len() > LONGEST_ANSWER {
-                    return Some(failure((
-                        FailureClass::Parse,
-                        format!("the answer is longer than {} MiB", LONGEST_ANSWER >> 20),
-                    )));
+                if raw.bytes.len() + raw.reads.len() * size_of::<Read>() > most {
+                    let message = format!("the answer takes more than {} MiB of memory", most >> 20);
+                    return Some(failure((FailureClass::Parse, message)));
                 }
             }
             Ok(None) => return None,
             Err(error) => return Some(failure(classify(&error))),
         }
+    }
+}
+
+/// Adds a frame to its read, or begins a new one.
+fn keep(raw: &mut RawRequest, bytes: &[u8], at: Nanos) {
+    raw.bytes.extend_from_slice(bytes);
+    let end = raw.bytes.len() as u32;
+    match raw.reads.last_mut() {
+        Some(read) if read.at == at => read.end = end,
+        _ => raw.reads.push(Read { at, end }),
     }
 }
 
@@ -165,5 +187,19 @@ impl Watchdog {
             let next = (self.started + self.timeout).min(self.progressed + self.no_progress);
             self.timer.as_mut().reset(next);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_may_be_long_but_not_endless() {
+        assert_eq!(most_bytes(0), 16 << 20);
+        assert_eq!(most_bytes(1024), 32 << 20);
+        assert_eq!(most_bytes(u32::MAX), LONGEST_ANSWER);
+        // Offsets of reads have 32 bits.
+        assert!(u32::try_from(LONGEST_ANSWER * 2).is_ok());
     }
 }

@@ -7,6 +7,7 @@ mod cpu;
 mod exchange;
 mod release;
 mod round;
+mod stamps;
 mod transport;
 mod worker;
 

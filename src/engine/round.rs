@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::engine::release::Releases;
 use crate::engine::worker::{Command, Report, work};
-use crate::engine::{ClientError, Clock, Transport, TransportOptions};
+use crate::engine::{ClientError, Clock, Transport, TransportOptions, stamps};
 use crate::plan::Pacing;
 use crate::units::Nanos;
 use crate::wire::RawRequest;
@@ -168,7 +168,8 @@ impl Drop for Engine {
 impl Worker {
     fn start(number: usize, options: &TransportOptions, reports: Sender<Report>) -> Result<Self, EngineError> {
         let transport = Transport::new(options)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().on_thread_park(stamps::sleeping).build()?;
         let (commands, receiver) = unbounded_channel();
         let thread = std::thread::Builder::new().name(format!("tokpace-load-{number}")).spawn(move || {
             runtime.block_on(work(transport, receiver, reports));
