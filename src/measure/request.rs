@@ -85,14 +85,15 @@ impl RequestMetrics {
 const MOST_TOKENS_A_CHUNK: u32 = 4096;
 
 /// Inter-token latencies of a request: one value per token after the first chunk's, the gap before its chunk
-/// shared by the tokens that the chunk carries. Chunks that share a stamp count as one, so that no value is 0.
+/// shared by the tokens that the chunk carries. Chunks that share a stamp count as one, so that no value is 0. A chunk
+/// that completes no token ends no gap: the time before it is part of the next token's.
 pub(crate) fn inter_token(record: &RequestRecord) -> Vec<Nanos> {
     let mut values = Vec::new();
-    let mut chunks = record.chunks.iter();
+    let mut chunks = record.chunks.iter().filter(|chunk| chunk.tokens > 0);
     let Some(first) = chunks.next() else { return values };
     let (mut previous, mut at, mut tokens) = (None::<Nanos>, first.at, first.tokens);
     let mut close = |previous: Option<Nanos>, at: Nanos, tokens: u32| {
-        if let Some(before) = previous.filter(|_| tokens > 0) {
+        if let Some(before) = previous {
             let gap = at.saturating_sub(before) / u64::from(tokens);
             values.extend(std::iter::repeat_n(gap, tokens.min(MOST_TOKENS_A_CHUNK) as usize));
         }
@@ -113,6 +114,8 @@ pub(crate) fn inter_token(record: &RequestRecord) -> Vec<Nanos> {
 pub(crate) mod tests {
     use super::*;
     use crate::record::{Chunk, TokenSource, Usage};
+    use crate::tokens::Tokenizer;
+    use crate::wire::{RawRequest, Read, openai_chat};
 
     /// A successful request with chunks of `(at, tokens)`.
     pub(crate) fn record(scheduled: Nanos, sent: Nanos, chunks: &[(Nanos, u32)]) -> RequestRecord {
@@ -168,6 +171,73 @@ pub(crate) mod tests {
         assert_eq!(inter_token(&record(0, 0, &[(100, 2), (160, 3), (200, 1)])), [20, 20, 20, 40]);
         assert_eq!(inter_token(&record(0, 0, &[(100, 1), (160, 1), (160, 1), (200, 1)])), [30, 30, 40]);
         assert_eq!(inter_token(&record(0, 0, &[(100, 1), (100, 1), (130, 1)])), [30]);
+    }
+
+    #[test]
+    fn a_chunk_without_a_token_ends_no_gap() {
+        // Half a word, or half a character: its token comes with the rest.
+        assert_eq!(inter_token(&record(0, 0, &[(100, 1), (130, 0), (160, 2), (200, 1)])), [30, 30, 40]);
+        assert_eq!(inter_token(&record(0, 0, &[(100, 0), (130, 1), (160, 1)])), [30]);
+        assert!(inter_token(&record(0, 0, &[(100, 1), (130, 0)])).is_empty());
+    }
+
+    /// What a server sends, one read every 10 ns.
+    fn answer(reads: &[String]) -> RequestRecord {
+        let mut end = 0;
+        let read = |(index, read): (usize, &String)| {
+            end += read.len() as u32;
+            Read { at: 10 * (index as u64 + 1), end }
+        };
+        let raw = RawRequest {
+            index: 0,
+            user: 0,
+            max_tokens: 8,
+            planned_input_tokens: 3,
+            request_id: "r".into(),
+            scheduled: 0,
+            sent: 0,
+            headers: Some(1),
+            status: Some(200),
+            event_stream: true,
+            reads: reads.iter().enumerate().map(read).collect(),
+            bytes: reads.concat().into_bytes(),
+            closed: 1000,
+            connect: None,
+            failure: None,
+        };
+        openai_chat::interpret(&raw, &Tokenizer::bundled())
+    }
+
+    fn chunk(text: &str, usage: Option<u32>) -> String {
+        let usage = usage.map_or("null".to_owned(), |tokens| format!(r#"{{"completion_tokens":{tokens}}}"#));
+        format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}],\"usage\":{usage}}}\n\n")
+    }
+
+    #[test]
+    fn the_tokens_of_each_source_share_their_chunk_s_gap() {
+        let end = |tokens| {
+            let reason = r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#;
+            let usage = r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":"#;
+            format!("data: {reason}\n\ndata: {usage}{tokens}}}}}\n\ndata: [DONE]\n\n")
+        };
+        let continuous = [chunk("the house", Some(2)), chunk(" and the gar", Some(7)), chunk("den", Some(8)), end(8)];
+        let total = [chunk("the", None), chunk(" house", None), chunk(" and", None), end(3)];
+        let packed = [chunk("the house", None), chunk(" and the gar", None), chunk("den", None), end(9)];
+        let silent = [chunk("the house", None), chunk(" and", None), "data: [DONE]\n\n".to_owned()];
+        for (name, reads, source, values) in [
+            // The server's word goes before the tokenizer's, which would count 2, 2 and 1.
+            ("running counts", &continuous[..], TokenSource::ContinuousUsage, &[2, 2, 2, 2, 2, 10][..]),
+            ("one token a chunk", &total[..], TokenSource::Usage, &[10, 10]),
+            ("several tokens a chunk", &packed[..], TokenSource::Tokenizer, &[5, 5, 10]),
+            ("no usage", &silent[..], TokenSource::Tokenizer, &[10]),
+        ] {
+            let record = answer(reads);
+            assert_eq!((&record.failure, record.token_source), (&None, source), "{name}");
+            assert_eq!(inter_token(&record), values, "{name}");
+        }
+        // Two chunks a read: their tokens share the gap between the reads.
+        let record = answer(&[total[..2].concat(), total[2].clone() + &chunk(" the", None), end(4)]);
+        assert_eq!((record.coalesced, inter_token(&record)), (4, vec![5, 5]));
     }
 
     #[test]

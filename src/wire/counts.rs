@@ -23,22 +23,25 @@ pub(super) struct Counts {
     pub(super) source: TokenSource,
 }
 
+/// Bytes of the longest text that is given to a tokenizer, which may take seconds for a megabyte: a million tokens.
+const LONGEST_COUNTED: usize = 8 << 20;
+
 /// Counts tokens by the best source there is.
 ///
 /// `total` is the server's count of the whole answer, `stopped` whether the model ended the answer by itself. In order:
 ///
-/// 1. The server's running counts, if each piece has one and each is larger than the one before.
+/// 1. The server's running counts, if each piece has one, each is larger than the one before and none is above the total.
 /// 2. One token a piece, if that is the server's total. A model that stopped by itself has also made a token that ends
 ///    the answer and shows no text; some servers count it, so one more than the pieces is as good. A single piece has
 ///    the whole total.
 /// 3. The tokenizer, on the whole text. The total stays the server's, if there is one.
-/// 4. One token a piece, if the tokenizer cannot read the text.
+/// 4. One token a piece, if the tokenizer cannot read the text, or the text is longer than anybody asks for.
 pub(super) fn count(texts: &[Text], total: Option<u32>, stopped: bool, tokenizer: &Tokenizer) -> Counts {
     // Servers and proxies that do not count say 0.
     let total = total.filter(|&total| total > 0);
     let pieces = texts.len() as u32;
     if let Some(total) = total {
-        if let Some(pieces) = running(texts) {
+        if let Some(pieces) = running(texts, total) {
             return Counts { pieces, total, source: TokenSource::ContinuousUsage };
         }
         if texts.len() == 1 {
@@ -48,19 +51,27 @@ pub(super) fn count(texts: &[Text], total: Option<u32>, stopped: bool, tokenizer
             return Counts { pieces: vec![1; texts.len()], total, source: TokenSource::Usage };
         }
     }
+    if texts.iter().map(|text| text.text.len()).sum::<usize>() > LONGEST_COUNTED {
+        return uncounted(texts, total);
+    }
     let parts: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
     let counts = tokenizer.counts_of(&parts);
     let sum: u32 = counts.iter().sum();
     if sum == 0 && pieces > 0 {
-        let ones = vec![1; texts.len()];
-        return Counts { pieces: ones, total: total.unwrap_or(pieces), source: TokenSource::ChunkCount };
+        return uncounted(texts, total);
     }
     Counts { pieces: counts, total: total.unwrap_or(sum), source: TokenSource::Tokenizer }
 }
 
+/// One token a piece.
+fn uncounted(texts: &[Text], total: Option<u32>) -> Counts {
+    let ones = vec![1; texts.len()];
+    Counts { pieces: ones, total: total.unwrap_or(texts.len() as u32), source: TokenSource::ChunkCount }
+}
+
 /// Tokens a piece from the server's running counts. One piece alone shows no growth, so it is not enough.
-fn running(texts: &[Text]) -> Option<Vec<u32>> {
-    if texts.len() < 2 {
+fn running(texts: &[Text], total: u32) -> Option<Vec<u32>> {
+    if texts.len() < 2 || texts.last()?.tokens_so_far? > total {
         return None;
     }
     let mut before = 0;
@@ -97,8 +108,11 @@ mod tests {
         let packed = [("the house", None), (" and", None)];
         let running = [("the house", Some(2)), (" and", Some(3))];
         let constant = [("the house", Some(3)), (" and", Some(3))];
-        let table: [Case<'_>; 11] = [
+        let half = [("the house", Some(2)), (" and", None)];
+        let table: [Case<'_>; 13] = [
             ("running counts", &running, Some(4), false, (&[2, 1], 4, ContinuousUsage)),
+            ("running counts beyond the total", &running, Some(2), false, (&[1, 1], 2, Usage)),
+            ("one running count is missing", &half, Some(3), false, (&[2, 1], 3, Counted)),
             ("a count that does not grow", &constant, Some(3), false, (&[2, 1], 3, Counted)),
             ("one token a piece", &three, Some(3), false, (&[1, 1, 1], 3, Usage)),
             ("the ending token is counted", &three, Some(4), true, (&[1, 1, 1], 4, Usage)),
@@ -119,6 +133,14 @@ mod tests {
     #[test]
     fn nothing_known_and_nothing_said_is_no_token() {
         assert_eq!(count(&[], None, false, &Tokenizer::bundled()).total, 0);
+    }
+
+    #[test]
+    fn a_text_without_an_end_is_not_tokenised() {
+        let text = "x".repeat(LONGEST_COUNTED);
+        let pieces = [text.as_str(), "x"].map(|text| Text { text: text.to_owned(), tokens_so_far: None });
+        let counts = count(&pieces, None, false, &Tokenizer::bundled());
+        assert_eq!(counts, Counts { pieces: vec![1, 1], total: 2, source: TokenSource::ChunkCount });
     }
 
     #[cfg(not(feature = "tokenizers"))]

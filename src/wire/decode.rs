@@ -10,7 +10,7 @@ use crate::tokens::Tokenizer;
 use crate::units::Nanos;
 
 /// No protocol has events anywhere near this size; a server that sends one is not speaking it.
-const MAX_EVENT_BYTES: usize = 16 << 20;
+const MAX_EVENT_BYTES: usize = 4 << 20;
 
 /// What one event, or a whole JSON body, says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,14 @@ pub(super) fn interpret(raw: &RawRequest, tokenizer: &Tokenizer, decode: Decode)
         // A redirect is not followed, so like an error it has no answer.
         Some(status) if !(200..300).contains(&status) => {
             answer.streamed = raw.event_stream;
-            answer.failure = Some(Failure::new(FailureClass::HttpStatus, status_message(status, &raw.bytes)));
+            let message = match &raw.failure {
+                // A body that nobody can read says nothing, but it is there.
+                Some(failure) if failure.class == FailureClass::Parse && raw.bytes.is_empty() => {
+                    format!("status {status}: {}", failure.message)
+                }
+                _ => status_message(status, &raw.bytes),
+            };
+            answer.failure = Some(Failure::new(FailureClass::HttpStatus, message));
         }
         Some(_) if is_json(&raw.bytes) => answer.read_body(raw, decode),
         Some(_) => answer.read_stream(raw, decode),

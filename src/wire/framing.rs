@@ -215,6 +215,29 @@ fn http_errors_keep_the_server_s_message() {
 }
 
 #[test]
+fn a_body_that_cannot_be_read_is_blamed_and_the_status_goes_first() {
+    let failure = Failure::new(FailureClass::Parse, "the body is compressed");
+    let compressed = RawRequest { failure: Some(failure.clone()), ..raw(&[]) };
+    assert_eq!(interpret(&compressed, &Tokenizer::bundled()).failure, Some(failure));
+    let refused = RawRequest { status: Some(502), ..compressed };
+    let expected = Failure::new(FailureClass::HttpStatus, "status 502: the body is compressed");
+    assert_eq!(interpret(&refused, &Tokenizer::bundled()).failure, Some(expected));
+}
+
+#[test]
+fn an_event_may_be_long_but_not_endless() {
+    let long = content(&"the ".repeat(1 << 18));
+    let usage = USAGE.replace(":2}", ":262144}");
+    let record = record(&[&long, STOP, &usage, DONE]);
+    assert_eq!((class(&record), record.chunks.len(), record.output_tokens), (None, 1, 262_144));
+    let endless = format!("data: {}", "x".repeat(5 << 20));
+    let record = self::record(&[&content("The"), &endless, STOP, DONE]);
+    assert_eq!(class(&record), Some(FailureClass::Parse));
+    assert_eq!(record.failure.unwrap().message, "an event of the stream is longer than 4194304 bytes");
+    assert_eq!(record.chunks.len(), 1, "what came before it is kept");
+}
+
+#[test]
 fn a_json_body_is_one_chunk_when_it_is_all_read() {
     let body = r#"{"choices":[{"message":{"content":"The end"},"finish_reason":"length"}],
         "usage":{"prompt_tokens":9,"completion_tokens":4}}"#;

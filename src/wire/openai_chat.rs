@@ -63,8 +63,10 @@ struct Completion {
 
 #[derive(Deserialize)]
 struct Choice {
-    #[serde(alias = "message")]
+    /// Of a stream.
     delta: Option<Delta>,
+    /// Of a whole answer. There are gateways that send both, one of them empty or with the same text.
+    message: Option<Delta>,
     finish_reason: Option<String>,
 }
 
@@ -110,18 +112,26 @@ fn decode(name: &str, data: &str) -> Result<Message, String> {
 fn part(completion: Completion) -> Part {
     let mut part = Part { usage: completion.usage.as_ref().and_then(usage), ..Part::default() };
     for choice in completion.choices.into_iter().flatten() {
-        if let Some(delta) = choice.delta {
-            let reasoning = delta.reasoning_content.filter(|text| !text.is_empty()).or(delta.reasoning);
-            part.reasoning.push_str(&reasoning.unwrap_or_default());
-            part.answer.push_str(&delta.content.unwrap_or_default());
-            for call in delta.tool_calls.into_iter().flatten() {
-                part.answer.push_str(&call.function.and_then(|function| function.arguments).unwrap_or_default());
-            }
-        }
+        let said = |delta: Option<Delta>| delta.map(Delta::texts).filter(|texts| *texts != Default::default());
+        let (reasoning, answer) = said(choice.delta).or_else(|| said(choice.message)).unwrap_or_default();
+        part.reasoning.push_str(&reasoning);
+        part.answer.push_str(&answer);
         // Some servers send an empty reason with every chunk.
         part.finish_reason = part.finish_reason.or(choice.finish_reason.filter(|reason| !reason.is_empty()));
     }
     part
+}
+
+impl Delta {
+    /// Reasoning text, and answer text with tool-call arguments.
+    fn texts(self) -> (String, String) {
+        let reasoning = self.reasoning_content.filter(|text| !text.is_empty()).or(self.reasoning);
+        let mut answer = self.content.unwrap_or_default();
+        for call in self.tool_calls.into_iter().flatten() {
+            answer.push_str(&call.function.and_then(|function| function.arguments).unwrap_or_default());
+        }
+        (reasoning.unwrap_or_default(), answer)
+    }
 }
 
 fn usage(usage: &Value) -> Option<PartUsage> {
@@ -195,6 +205,9 @@ mod tests {
             (r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#, "", ""),
             (r#"{"choices":[{"message":{"role":"assistant","content":"whole"},"finish_reason":"stop"}]}"#, "", "whole"),
             (r#"{"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}"#, "", "ab"),
+            (r#"{"choices":[{"delta":{"content":"a"},"message":null}]}"#, "", "a"),
+            (r#"{"choices":[{"delta":{"content":""},"message":{"content":"whole"}}]}"#, "", "whole"),
+            (r#"{"choices":[{"delta":{"content":"a"},"message":{"content":"a"}}]}"#, "", "a"),
             ("{}", "", ""),
         ];
         for (data, reasoning, text) in table {

@@ -34,7 +34,8 @@ pub struct RawRequest {
     pub closed: Nanos,
     /// Time to open the connection; `None` when a pooled one was used.
     pub connect: Option<Nanos>,
-    /// What went wrong below HTTP: `connect`, `tls`, `timeout`, `no_progress`, or `truncated` for a body that broke off.
+    /// What went wrong below the protocol: `connect`, `tls`, `timeout`, `no_progress`, `truncated` for a body that broke
+    /// off, or `parse` for one that is compressed or takes too much memory.
     pub failure: Option<Failure>,
 }
 
