@@ -19,3 +19,5 @@ mod results;
 mod schema;
 mod support;
 mod wire_faults;
+mod wire_framings;
+mod wire_properties;

@@ -1,5 +1,7 @@
 //! A throw-away project, the programs that work on it, and servers that misbehave.
 
+pub(crate) mod script;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

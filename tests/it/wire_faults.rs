@@ -1,23 +1,17 @@
-//! What servers do to a request, through real sockets: each fault has its class, and none ends the engine.
+//! The faults of the simulated server, through real sockets: each has its class, and none ends the engine.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use tokpace::engine::{Engine, Outgoing, Round, TransportOptions};
-use tokpace::plan::Pacing;
+use tokpace::engine::{Engine, TransportOptions};
 use tokpace::profile::{Embedded, Fault, FaultKind, TtftCost};
 use tokpace::record::{FailureClass, RequestRecord};
 use tokpace::sim::{Server, ServerOptions};
-use tokpace::tokens::Tokenizer;
 use tokpace::units::{Share, Time};
-use tokpace::wire::openai_chat;
 
-use crate::support::{measuring, nobody, respond, serve};
-
-const TOKENS: u32 = 8;
+use crate::support::script::{TOKENS, ask, round, run};
+use crate::support::{measuring, nobody, serve};
 
 fn server(kind: Option<FaultKind>) -> Server {
     let config = Embedded {
@@ -28,41 +22,6 @@ fn server(kind: Option<FaultKind>) -> Server {
         ..Embedded::default()
     };
     Server::start(config, ServerOptions::default()).unwrap()
-}
-
-/// `count` requests of one user to `address`, each given up after `timeout` or `no_progress`.
-fn round(address: SocketAddr, count: u32, timeout: Duration, no_progress: Duration) -> Round {
-    let body = openai_chat::body("tokpace-sim", None, "and the garden", TOKENS, true, &BTreeMap::new());
-    let requests = (0..count).map(|index| Outgoing {
-        index,
-        user: 0,
-        at: 0,
-        max_tokens: TOKENS,
-        input_tokens: 3,
-        request_id: format!("fault-{index}"),
-        body: body.clone().into(),
-    });
-    Round {
-        url: format!("http://{address}/v1{}", openai_chat::PATH),
-        pacing: Pacing::Closed { users: 1, ramp_up: 0 },
-        duration: None,
-        timeout,
-        no_progress,
-        requests: requests.collect(),
-    }
-}
-
-fn run(round: Round) -> Vec<RequestRecord> {
-    let _alone = measuring();
-    let mut engine = Engine::start(1, &TransportOptions::default()).unwrap();
-    let recording = engine.run(round, &AtomicBool::new(false)).unwrap();
-    assert!(!recording.interrupted);
-    recording.requests.iter().map(|raw| openai_chat::interpret(raw, &Tokenizer::bundled())).collect()
-}
-
-/// One request that may take long.
-fn ask(address: SocketAddr) -> RequestRecord {
-    run(round(address, 1, Duration::from_secs(20), Duration::from_secs(10))).remove(0)
 }
 
 #[track_caller]
@@ -120,83 +79,11 @@ fn a_stall_is_given_up_as_the_scenario_says() {
 }
 
 #[test]
-fn a_server_that_never_answers_is_given_up() {
-    // It reads, and that is all.
-    let silent = serve(|_, _| std::thread::sleep(Duration::from_secs(2)));
-    let record = run(round(silent, 1, Duration::from_millis(200), Duration::from_secs(20))).remove(0);
-    failed(&record, FailureClass::Timeout, "`request.timeout`");
-    assert_eq!((record.status, record.headers), (None, None));
-}
-
-#[test]
 fn nobody_there() {
     let record = ask(nobody());
     failed(&record, FailureClass::Connect, "refused");
     assert_eq!((record.status, record.headers), (None, None));
     assert!(record.closed >= record.sent);
-}
-
-#[test]
-fn a_connection_that_is_closed_before_an_answer() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || listener.incoming().for_each(drop));
-    let records = run(round(address, 3, Duration::from_secs(20), Duration::from_secs(10)));
-    // One failure each: nothing is sent again behind the user's back, nothing ends the round.
-    assert_eq!(records.len(), 3);
-    for record in &records {
-        let class = record.failure.as_ref().map(|failure| failure.class);
-        assert!(matches!(class, Some(FailureClass::Connect | FailureClass::Truncated)), "{record:?}");
-        assert_eq!(record.status, None);
-    }
-}
-
-#[test]
-fn an_error_page_is_quoted() {
-    let gateway = serve(|_, stream| respond(stream, "502 Bad Gateway", "text/html", "<h1>Bad Gateway</h1>"));
-    let record = ask(gateway);
-    failed(&record, FailureClass::HttpStatus, "<h1>Bad Gateway</h1>");
-    assert_eq!(record.status, Some(502));
-    let page = serve(|_, stream| respond(stream, "200 OK", "text/html", "<h1>Welcome</h1>"));
-    failed(&ask(page), FailureClass::Parse, "Welcome");
-}
-
-#[test]
-fn a_redirect_is_not_followed() {
-    let elsewhere = serve(|_, stream| {
-        let head = "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
-        let _ = stream.write_all(head.as_bytes());
-    });
-    let record = ask(elsewhere);
-    assert!(record.failure.is_some(), "{record:?}");
-    assert_eq!(record.status, Some(307));
-}
-
-#[test]
-fn an_answer_that_trickles_is_read_whole() {
-    const STREAM: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"h\u{e9}llo\"}}]}\r\n\r\n\
-        data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\r\n\r\ndata: [DONE]\r\n\r\n";
-    let trickle = serve(|_, stream| {
-        let length = STREAM.len();
-        let answer =
-            format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {length}\r\n\r\n{STREAM}");
-        for byte in answer.as_bytes() {
-            let _ = stream.write_all(&[*byte]);
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    });
-    let record = ask(trickle);
-    assert_eq!((&record.failure, record.chunks.len(), record.status), (&None, 1, Some(200)));
-    // Every byte is progress: the answer as a whole may take longer than the longest silence.
-    let patient = round(trickle, 1, Duration::from_secs(20), Duration::from_millis(150));
-    assert_eq!(run(patient).remove(0).failure, None);
-    // A head and then silence is none.
-    let headless = serve(|_, stream| {
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n");
-        std::thread::sleep(Duration::from_secs(1));
-    });
-    let record = run(round(headless, 1, Duration::from_secs(20), Duration::from_millis(200))).remove(0);
-    failed(&record, FailureClass::NoProgress, "no byte for 200ms");
 }
 
 #[test]

@@ -1,0 +1,17 @@
+//! What the fuzz targets check. `cargo test` checks the same for the files of `corpus/`.
+
+#[path = "../../tests/it/wire_properties.rs"]
+mod wire_properties;
+
+/// Places at which bytes are cut in two: enough for what a fuzzer tries first, few enough for many runs a second.
+const MOST_CUTS: usize = 64;
+
+/// See `wire_properties::sse`.
+pub fn sse(stream: &[u8]) {
+    wire_properties::sse(stream, MOST_CUTS);
+}
+
+/// See `wire_properties::openai_chat`.
+pub fn openai_chat(body: &[u8]) {
+    wire_properties::openai_chat(body, MOST_CUTS);
+}
