@@ -3,11 +3,12 @@
 use std::io;
 
 use crate::baseline::{Job, Pending, PendingVerdict};
-use crate::gate::Verdict;
+use crate::gate::{Mode, Verdict};
 use crate::harness::Paths;
 use crate::report::{self, RunReport, RunTrials};
 
-/// The measurements of the latest run; none if there was none. Cases that were not measured are left out.
+/// The measurements of the latest run; none if there was none. Cases that were not
+/// measured, or measured in pairs, are left out.
 pub fn latest_run(paths: &Paths) -> io::Result<Vec<Pending>> {
     let read = |name: &str| match std::fs::read(paths.latest().join(name)) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -21,7 +22,8 @@ pub fn latest_run(paths: &Paths) -> io::Result<Vec<Pending>> {
         return Ok(Vec::new());
     }
     let mut pending = Vec::new();
-    for case in run.cases {
+    // What was measured beside another live side is no baseline: the candidate may be a variant, on another server.
+    for case in run.cases.into_iter().filter(|case| case.mode == Mode::Stored) {
         let verdict = match case.verdict {
             Verdict::Invalid => continue,
             Verdict::Missing => PendingVerdict::Missing,

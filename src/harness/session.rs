@@ -330,7 +330,8 @@ impl Session {
     /// The verdict table, and the words of every case that has more to say than that it passed.
     pub fn table(&self) -> String {
         let mut text = report::table(&self.report_of(self.reports.clone()), self.flags.verbose);
-        for case in self.reports.iter().filter(|case| case.verdict != Verdict::Pass && case.failed.is_none()) {
+        let more = |case: &&CaseReport| case.verdict != Verdict::Pass || !case.notes.is_empty();
+        for case in self.reports.iter().filter(more).filter(|case| case.failed.is_none()) {
             text.push('\n');
             text.push_str(&case.text);
             text.push('\n');

@@ -7,7 +7,7 @@ mod virtual_run;
 
 pub use duration::{Duration, remembered, simulated};
 pub use forecast::{CheckForecast, Forecast, Terms, forecast, forecast_pairs};
-pub use virtual_run::{VirtualJob, VirtualPairs, job, pairs, trials};
+pub use virtual_run::{VirtualJob, VirtualPairs, job, pairs, planned, trials};
 
 #[cfg(test)]
 mod tests;

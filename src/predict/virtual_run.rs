@@ -2,7 +2,7 @@
 
 use crate::gate::{Order, Pair, TrialValues};
 use crate::measure::{Client, Expected, Invalid, Trial, TrialSummary, Window, check_trust, kept, row};
-use crate::plan::{Pacing, Plan, PlannedRequest, SALT_TOKENS, Salt, Words};
+use crate::plan::{self, Pacing, Plan, PlanError, PlannedRequest, SALT_TOKENS, Salt, Sources, Words};
 use crate::profile::Embedded;
 use crate::record::RequestRecord;
 use crate::scenario::Case;
@@ -23,6 +23,16 @@ pub struct VirtualJob {
     pub warmup: Nanos,
     /// How long each trial took, invalid ones and the priming of prefixes included.
     pub lengths: Vec<Nanos>,
+}
+
+/// The plan of a case that needs no file, made with the bundled tokenizer, which is the embedded server's.
+///
+/// # Errors
+/// Prompts that are too short for their shared prefix.
+pub fn planned(case: &Case) -> Result<Plan, PlanError> {
+    let tokenizer = Tokenizer::bundled();
+    let words = Words::of(&tokenizer)?;
+    plan::build(case, &Sources { tokenizer: &tokenizer, words: &words, dataset: None, system_prompt: None })
 }
 
 /// The values of `n` trials; fewer if too many are no measurement. See [`job`].

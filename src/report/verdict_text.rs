@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::gate::{JobNoise, Mode, Verdict};
+use crate::gate::{JobNoise, Mode, Verdict, default_alpha, pairs_needed};
 use crate::report::check_text::{
     change, check_line, detectable, fails_by_itself, is_error_rate, loud, measured as trials, other_side, place,
 };
@@ -262,6 +262,12 @@ fn pairs(check: &CheckReport) -> Option<String> {
         if judged.difference.is_some() { number::points(cost) } else { number::percent(cost.exp_m1()) }
     };
     let mut text = format!("standard deviation between pairs {}", size(judged.pair_sd?).trim_start_matches('+'));
+    if let Some(tolerance) = check.tolerance.filter(|tolerance| *tolerance > 0.0 && judged.ratio.is_some())
+        && let Some(pairs) = pairs_needed(judged.pair_sd?, tolerance, 2.0 * tolerance, default_alpha())
+    {
+        // Twice the tolerance is what most people would want to be told of.
+        let _ = write!(text, "; {pairs} pairs would find a change of {}", number::percent(2.0 * tolerance));
+    }
     if judged.trimmed > 0 {
         let _ = write!(text, "; the {} most extreme pairs left out", judged.trimmed);
     }

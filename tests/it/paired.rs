@@ -66,6 +66,7 @@ fn pairs_of_all_cases_are_measured_in_rounds() {
     let output = project.perf("--against previous");
     output.expect(0, &["test chat ... ok", "test other ... ok", "profile embedded against previous · 2 cases"]);
     assert!(!project.exists("baselines"), "a live comparison stores nothing");
+    project.tokpace("accept").expect(0, &["nothing is pending, and no run was found to accept"]);
     for name in ["chat", "other"] {
         let case = case(&project, name);
         assert_eq!((&case["mode"], &case["verdict"]), (&"paired".into(), &"pass".into()), "{case}");
@@ -208,6 +209,14 @@ fn errors_of_the_candidate_regress() {
     let run = || project.perf("chat --against previous --set fault.kind=error --set fault.rate=10%");
     let output = (0..9).map(|_| run()).find(|output| !output.stdout.contains("could not be measured")).unwrap();
     output.expect(101, &["chat: REGRESSED", "error_rate chat +", "http_status"]);
+}
+
+#[test]
+fn answers_off_their_length_make_checks_advisory() {
+    let project = project();
+    project.write("scenarios/chat.toml", &SCENARIO.replace("+ 15%", "+ 25%"));
+    let output = project.perf("chat --against previous --set fault.kind=short --set fault.rate=10%");
+    output.expect(0, &["of the answers were off their planned length by more than 5 %", "(pass)"]);
 }
 
 #[test]

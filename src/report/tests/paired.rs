@@ -46,13 +46,13 @@ fn a_regression_says_how_much_how_sure_and_what_to_do() {
         measured 4.615 ms, reference 4.193 ms; 90 % interval [+9.2, +10.9]
         limit "<= baseline + 3%" at scenarios/chatbot.toml:14
         a change of +5.2 % would have been found 9 times out of 10
-        standard deviation between pairs 1 %
+        standard deviation between pairs 1 %; 6 pairs would find a change of 6 %
       output_throughput chatbot -7.6 % [-7.9, -7.4] 6 pairs, tolerance 5 %:
           REGRESSED
         measured 721.8 tok/s, reference 781.6 tok/s; 90 % interval [-7.9, -7.4]
         limit ">= baseline - 5%" at scenarios/chatbot.toml:15
         a change of -5.5 % would have been found 9 times out of 10
-        standard deviation between pairs 0.3 %
+        standard deviation between pairs 0.3 %; 6 pairs would find a change of 10 %
       e2e_latency.p50 chatbot +8.3 % [+7.9, +8.7] 6 pairs, tolerance 5 %: REGRESSED
           (advisory)
       reference and candidate differ in: `slowdown.decode` nothing and `10%`
@@ -114,14 +114,15 @@ fn what_cannot_be_told_says_what_it_would_take() {
         neither clearly within the tolerance of 10 % nor beyond it
         a change of +25.9 % would have been found 9 times out of 10
         an unchanged build passes reliably only with a tolerance of 15.5 % or more
-        standard deviation between pairs 11.4 %
+        standard deviation between pairs 11.4 %; 26 pairs would find a change of
+          20 %
       tpot.p50 chatbot +6.0 % [+3.0, +9.1] 8 pairs, tolerance 3 %: INCONCLUSIVE
         measured 4.407 ms, reference 4.158 ms; 90 % interval [+3.0, +9.1]
         limit "<= baseline + 3%" at scenarios/chatbot.toml:14
         neither clearly within the tolerance of 3 % nor beyond it
         a change of +8.8 % would have been found 9 times out of 10
         an unchanged build passes reliably only with a tolerance of 6 % or more
-        standard deviation between pairs 4.4 %
+        standard deviation between pairs 4.4 %; 38 pairs would find a change of 6 %
       output_throughput chatbot -6.0 % [-8.1, -3.9] 8 pairs, tolerance 5 %:
           INCONCLUSIVE (suspect)
         measured 738.4 tok/s, reference 785.6 tok/s; 90 % interval [-8.1, -3.9]
@@ -129,13 +130,12 @@ fn what_cannot_be_told_says_what_it_would_take() {
         neither clearly within the tolerance of 5 % nor beyond it
         worse than the reference for certain; whether by more than tolerated is open
         a change of -8.7 % would have been found 9 times out of 10
-        standard deviation between pairs 3.4 %; the first trial of a pair is worse
-          by 2.8 % and that was taken out
+        standard deviation between pairs 3.4 %; 8 pairs would find a change of 10 %;
+          the first trial of a pair is worse by 2.8 % and that was taken out
       e2e_latency.p50 chatbot +6.1 % [+3.1, +9.2] 8 pairs, tolerance 5 %:
           INCONCLUSIVE (advisory)
       reference and candidate differ in: `slowdown.decode` nothing and `10%`
-      hint: about 26 pairs would find a change of 20 %: raise `trials.max`, or
-        `load.requests` for calmer trials
+      hint: raise `trials.max`, or `load.requests` for calmer trials
       report: target/tokpace/latest/report.md
     "#);
 }
