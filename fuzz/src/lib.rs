@@ -4,7 +4,7 @@
 mod wire_properties;
 
 /// Places at which bytes are cut in two: enough for what a fuzzer tries first, few enough for many runs a second.
-const MOST_CUTS: usize = 64;
+const MOST_CUTS: usize = 16;
 
 /// See `wire_properties::sse`.
 pub fn sse(stream: &[u8]) {
