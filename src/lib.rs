@@ -59,8 +59,9 @@
 //!
 //! # Features
 //!
-//! Both are on by default.
+//! All are on by default.
 //!
+//! - `http2`: `http2 = true` in a scenario, and HTTP/2 in the embedded server.
 //! - `tls`: HTTPS endpoints, by rustls with ring and the system's certificate store.
 //! - `tokenizers`: a profile's own `tokenizer.json`, and exact counts of the bundled tokenizer. Without it a word of
 //!   the bundled vocabulary is one token and anything else is estimated; baselines of the two are not comparable.
@@ -70,6 +71,7 @@
 //! | variable | what it does |
 //! |---|---|
 //! | `TOKPACE_PROFILE` | profile to measure (`--profile`) |
+//! | `TOKPACE_AGAINST` | profile to compare with, live, in place of the stored baselines (`--against`) |
 //! | `TOKPACE_QUICK` | few trials, nothing is decided (`--quick`) |
 //! | `TOKPACE_UPDATE` | `auto`, `new`, `always` or `no`: what to do with new figures (`--update`) |
 //! | `TOKPACE_OUT` | folder for the results (`--out`) |

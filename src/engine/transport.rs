@@ -65,7 +65,7 @@ impl Transport {
             .connect_timeout(options.connect_timeout.unwrap_or(Duration::from_secs(10)))
             .connector_layer(super::connect::ConnectTimer)
             .default_headers(headers(&options.headers)?);
-        builder = if options.http2 { builder.http2_prior_knowledge() } else { builder.http1_only() };
+        builder = protocol(builder, options.http2)?;
         if let Some(url) = &options.proxy {
             builder = builder.proxy(reqwest::Proxy::all(url).map_err(|e| ClientError {
                 message: format!("`proxy` is not a proxy URL: {e}"),
@@ -94,6 +94,22 @@ fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, ClientError> {
         map.insert(header, value);
     }
     Ok(map)
+}
+
+#[cfg(feature = "http2")]
+fn protocol(builder: reqwest::ClientBuilder, http2: bool) -> Result<reqwest::ClientBuilder, ClientError> {
+    Ok(if http2 { builder.http2_prior_knowledge() } else { builder.http1_only() })
+}
+
+#[cfg(not(feature = "http2"))]
+fn protocol(builder: reqwest::ClientBuilder, http2: bool) -> Result<reqwest::ClientBuilder, ClientError> {
+    if http2 {
+        return Err(ClientError {
+            message: "`http2 = true` needs HTTP/2, which this build of tokpace does not have".into(),
+            hint: "enable the cargo feature `http2`",
+        });
+    }
+    Ok(builder.http1_only())
 }
 
 #[cfg(feature = "tls")]

@@ -175,7 +175,8 @@ fn length_drift(summary: &TrialSummary, expected: Option<Expected>) -> Option<In
     let now = median(summary, Metric::OutputTokens)?;
     ((now / then - 1.0).abs() > 0.05).then(|| Invalid {
         reason: format!("answers have {now:.0} tokens at the median, those of {of} {then:.0}"),
-        hint: "fix the length with `request.extra = { ignore_eos = true }`, or compare with what answers as long".into(),
+        hint: "fix the length with `request.extra = { ignore_eos = true }`, or compare with what answers as long"
+            .into(),
     })
 }
 

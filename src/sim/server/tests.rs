@@ -341,6 +341,7 @@ fn tokens_come_at_their_times() {
     assert_eq!(server.lateness().count(), 50);
 }
 
+#[cfg(feature = "http2")]
 #[test]
 fn http2_with_prior_knowledge() {
     // Asked for even where nothing is encrypted; another test may have been first.
