@@ -55,6 +55,12 @@ impl Transport {
     /// A header, certificate or proxy that is none.
     pub fn new(options: &TransportOptions) -> Result<Self, ClientError> {
         install_tls_provider();
+        if options.http2 && cfg!(not(feature = "http2")) {
+            return Err(ClientError {
+                message: "`http2 = true` needs HTTP/2, which this build of tokpace does not have".into(),
+                hint: "enable the cargo feature `http2`",
+            });
+        }
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("tokpace/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
@@ -65,7 +71,7 @@ impl Transport {
             .connect_timeout(options.connect_timeout.unwrap_or(Duration::from_secs(10)))
             .connector_layer(super::connect::ConnectTimer)
             .default_headers(headers(&options.headers)?);
-        builder = protocol(builder, options.http2)?;
+        builder = protocol(builder, options.http2);
         if let Some(url) = &options.proxy {
             builder = builder.proxy(reqwest::Proxy::all(url).map_err(|e| ClientError {
                 message: format!("`proxy` is not a proxy URL: {e}"),
@@ -97,19 +103,14 @@ fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, ClientError> {
 }
 
 #[cfg(feature = "http2")]
-fn protocol(builder: reqwest::ClientBuilder, http2: bool) -> Result<reqwest::ClientBuilder, ClientError> {
-    Ok(if http2 { builder.http2_prior_knowledge() } else { builder.http1_only() })
+fn protocol(builder: reqwest::ClientBuilder, http2: bool) -> reqwest::ClientBuilder {
+    if http2 { builder.http2_prior_knowledge() } else { builder.http1_only() }
 }
 
+/// Without the feature HTTP/2 was refused before.
 #[cfg(not(feature = "http2"))]
-fn protocol(builder: reqwest::ClientBuilder, http2: bool) -> Result<reqwest::ClientBuilder, ClientError> {
-    if http2 {
-        return Err(ClientError {
-            message: "`http2 = true` needs HTTP/2, which this build of tokpace does not have".into(),
-            hint: "enable the cargo feature `http2`",
-        });
-    }
-    Ok(builder.http1_only())
+fn protocol(builder: reqwest::ClientBuilder, _http2: bool) -> reqwest::ClientBuilder {
+    builder.http1_only()
 }
 
 #[cfg(feature = "tls")]
