@@ -123,6 +123,7 @@ pub mod record;
 pub mod redact;
 pub mod report;
 pub mod scenario;
+pub mod selftest;
 pub mod sim;
 pub mod stats;
 pub mod target;

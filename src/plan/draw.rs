@@ -16,6 +16,7 @@ pub(crate) enum Purpose {
     Prefix,
     Warmup,
     Salt,
+    Noise,
 }
 
 /// A reproducible sequence of random numbers.
