@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::cli::surroundings::Surroundings;
-use crate::cli::{CliError, accept, check, init, judge, pending, plan, reject, review, run, schema, sim};
+use crate::cli::{CliError, accept, check, init, judge, pending, plan, reject, review, run, schema, selftest, sim};
 
 /// Fails the build when an LLM inference server got slower
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ enum Verb {
     Pending(pending::PendingArgs),
     /// Serve the simulated inference server
     Sim(sim::SimArgs),
+    /// Say how often the gate is wrong, and what it finds
+    Selftest(selftest::SelftestArgs),
     /// Write the JSON Schemas of all files
     Schema(schema::SchemaArgs),
 }
@@ -73,6 +75,7 @@ fn dispatch(verb: &Verb, line: &[String]) -> Result<u8, CliError> {
         Verb::Init(args) => init::init(args, out),
         Verb::Judge(args) => judge::judge(args, out),
         Verb::Schema(args) => schema::schema(args, out),
+        Verb::Selftest(args) => selftest::selftest(args, out),
         Verb::Sim(args) => sim::sim(args, out),
         Verb::Check(args) => check::check(args, line, out),
         Verb::Plan(args) => plan::plan(args, &Surroundings::find()?.package, line, out),

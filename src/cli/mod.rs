@@ -15,6 +15,7 @@ pub mod reject;
 pub mod review;
 mod run;
 mod schema;
+mod selftest;
 mod sim;
 mod surroundings;
 
