@@ -16,6 +16,7 @@ pub mod review;
 mod run;
 mod schema;
 mod selftest;
+mod selftest_live;
 mod sim;
 mod surroundings;
 

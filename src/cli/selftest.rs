@@ -4,6 +4,7 @@ use std::io::Write;
 use std::thread;
 
 use crate::cli::CliError;
+use crate::cli::selftest_live::{self, Live};
 use crate::gate::JudgeError;
 use crate::selftest::{Machine, Noise, NoiseShape, Pools, Rates, rates, rates_json, rates_table};
 
@@ -14,9 +15,13 @@ pub(super) struct SelftestArgs {
     #[arg(long = "virtual")]
     in_virtual_time: bool,
 
-    /// Suites for each figure; 500, or 25 in a debug build
+    /// Suites for each figure; 500 with `--virtual` (25 in a debug build), else 5
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     suites: Option<u64>,
+
+    /// Also measures this profile against itself, which must not find anything
+    #[arg(long, value_name = "NAME", conflicts_with = "in_virtual_time")]
+    profile: Option<String>,
 
     /// Seed of the servers' draws and the machines' noise
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -54,13 +59,11 @@ fn named<T: Copy>(name: &str, all: &[T], of: impl Fn(T) -> &'static str) -> Resu
 /// Prints the rates; exit code 1 if they refute a promise of the gate.
 ///
 /// # Errors
-/// Without `--virtual`.
+/// If this machine cannot be measured on.
 pub(super) fn selftest(args: &SelftestArgs, out: &mut dyn Write) -> Result<u8, CliError> {
     if !args.in_virtual_time {
-        return Err(CliError::usage(
-            "`selftest` does not say on what",
-            "give `--virtual`, which judges simulated trials with the noise of simulated machines",
-        ));
+        let live = Live { profile: args.profile.as_deref(), suites: args.suites, json: args.json };
+        return selftest_live::selftest(&live, out);
     }
     virtual_machines(args, out)
 }
@@ -151,7 +154,6 @@ mod tests {
             Err(CliError::Failed { exit_code: 2, message, hint }) => format!("{message}\n{}", hint.unwrap_or_default()),
             other => panic!("{other:?}"),
         };
-        assert!(failed("").contains("give `--virtual`"));
         assert!(failed("--virtual --suites 0").contains("0 is not in 1.."));
         assert!(failed("--virtual --noise pink").contains("known are `normal`, `heavy`, `bursts`, `drift`, `slots`"));
         assert!(failed("--virtual --machine loud").contains("known are `quiet`, `medium`, `noisy`"));

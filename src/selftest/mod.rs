@@ -1,6 +1,8 @@
-//! The gate's own rates: unchanged, slower and faster builds on noisy machines, judged by the thousand. Pure.
+//! The gate's own rates: unchanged, slower and faster builds, judged by the thousand on simulated machines, or a few
+//! times on a real one. Pure.
 
 mod count;
+mod live;
 mod noise;
 mod pools;
 mod rates;
@@ -8,6 +10,7 @@ mod suites;
 mod table;
 
 pub use count::Count;
+pub use live::{LiveRow, Steadiness, live_json, live_table};
 pub use noise::{Machine, Noise, NoiseShape};
 pub use pools::{Pool, Pools};
 pub use rates::{Rates, rates};

@@ -3,6 +3,7 @@
 mod files;
 mod fixture;
 mod paired;
+mod selftest;
 mod table;
 
 use crate::gate::Verdict;
