@@ -227,16 +227,19 @@ mod tests {
     #[ignore = "takes minutes in a release build"]
     fn the_gate_keeps_its_promises_over_thousands_of_suites() {
         let rates = Everywhere::with(&Pools::exact(), 4000, 2);
+        print!("{}", crate::selftest::rates_json(&rates.all, 2));
         for each in &rates.all {
-            println!("{each:?}");
             let quiet = each.noise.machine == Machine::Quiet;
             let mut refuted = each.refuted();
             refuted.retain(|promise| quiet || !promise.contains(WITHOUT_TOLERANCE));
             assert!(refuted.is_empty(), "{}", refuted.join("\n"));
-            assert!(each.false_alarms_at_zero.at_most() <= 0.07);
-            assert!(each.regressed().at_most() <= AT_TOLERANCE && each.passed().at_most() <= AT_TOLERANCE);
+            assert!(!each.false_alarms_at_zero.refutes_at_most(0.06), "{each:?}");
+            assert!(each.regressed().at_most() <= AT_TOLERANCE && each.passed().at_most() <= AT_TOLERANCE, "{each:?}");
             if each.noise.machine != Machine::Noisy {
-                assert!(each.false_alarms.at_most() <= FALSE_ALARMS && each.found_10.at_least() >= FOUND_10);
+                assert!(
+                    each.false_alarms.at_most() <= FALSE_ALARMS && each.found_10.at_least() >= FOUND_10,
+                    "{each:?}"
+                );
             }
         }
         assert!(rates.sum(&[Machine::Noisy], |rates| rates.false_alarms).at_most() <= FALSE_ALARMS);
