@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::gate::{self, CaseInput, CaseVerdict, FEWEST, Mode, Order, Pair, Suite, Verdict};
 use crate::harness::bench::{Bench, Role};
+use crate::harness::measure::pause;
 use crate::harness::session::Session;
 use crate::harness::tally::Tally;
 use crate::harness::trial::{Context, Runner, Taken};
@@ -103,6 +104,8 @@ impl Joint {
         self.invalid.push((self.attempts, invalid));
         if self.invalid.len() as u32 > (self.most / 4).max(1) {
             self.state = State::GivenUp;
+        } else {
+            context.stop.sleep(pause(&self.invalid));
         }
         Ok(())
     }

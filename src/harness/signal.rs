@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::{Duration, Instant};
 
 /// Whether, and by which signal, the run is to end.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +58,18 @@ impl Stop {
     /// Whether the run is to end.
     pub fn requested(&self) -> bool {
         self.flag.load(Ordering::Relaxed)
+    }
+
+    /// Waits for `length`, or until the run is to end.
+    pub fn sleep(&self, length: Duration) {
+        let until = Instant::now() + length;
+        while !self.requested() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            std::thread::sleep(left.min(Duration::from_millis(50)));
+        }
     }
 
     /// The exit code after a signal: 130 for Ctrl-C, 143 for SIGTERM.

@@ -14,6 +14,8 @@ pub struct Invalid {
     pub reason: String,
     /// What to do about it.
     pub hint: String,
+    /// What the client's machine was doing, not what the target answered: it may well be gone at the next attempt.
+    pub passing: bool,
 }
 
 impl fmt::Display for Invalid {
@@ -67,6 +69,7 @@ fn median(summary: &TrialSummary, metric: Metric) -> Option<f64> {
 
 fn nothing_sent(trial: &Trial) -> Option<Invalid> {
     trial.records.is_empty().then(|| Invalid {
+        passing: false,
         reason: "no request was sent".into(),
         hint: "check `load.requests` and `load.duration` of the scenario".into(),
     })
@@ -75,6 +78,7 @@ fn nothing_sent(trial: &Trial) -> Option<Invalid> {
 fn every_request_failed(trial: &Trial, summary: &TrialSummary) -> Option<Invalid> {
     let first = trial.records.iter().find_map(|r| r.failure.as_ref())?;
     (summary.errors == summary.n).then(|| Invalid {
+        passing: false,
         reason: format!(
             "all {} requests failed; the first with `{}`: {}",
             summary.n,
@@ -88,6 +92,7 @@ fn every_request_failed(trial: &Trial, summary: &TrialSummary) -> Option<Invalid
 fn rate_limited(trial: &Trial, summary: &TrialSummary) -> Option<Invalid> {
     let limited = trial.records.iter().filter(|r| r.status == Some(429)).count() as u64;
     (limited > 0 && limited < summary.n).then(|| Invalid {
+        passing: false,
         reason: format!("the server refused {limited} of {} requests with status 429 (too many requests)", summary.n),
         hint: "raise the server's rate limit for this key, or lower the load: a limiter was measured, not the model"
             .into(),
@@ -103,6 +108,7 @@ fn not_streamed(trial: &Trial, summary: &TrialSummary) -> Option<Invalid> {
     let bodies = good().filter(|r| !r.streamed).count();
     if bodies > 0 {
         return Some(Invalid {
+            passing: false,
             reason: format!("{bodies} of {} answers came as one JSON body although streams were asked for", summary.n),
             hint,
         });
@@ -117,6 +123,7 @@ fn not_streamed(trial: &Trial, summary: &TrialSummary) -> Option<Invalid> {
     shares.sort_by(f64::total_cmp);
     let share = *shares.get(shares.len() / 2)?;
     (share > 0.95).then(|| Invalid {
+        passing: false,
         reason: format!(
             "nothing streamed: the first token came after {:.0} % of the answer's time (median)",
             share * 100.0
@@ -138,6 +145,7 @@ fn late(lags: &[Nanos], summary: &TrialSummary, what: &str, hint: &str) -> Optio
     let scale = median(summary, Metric::Ttft).or_else(|| median(summary, Metric::E2eLatency))?;
     let limits = ((0.01 * scale).max(1.0), (0.05 * scale).max(5.0));
     (p50 > limits.0 || p95 > limits.1).then(|| Invalid {
+        passing: true,
         reason: format!(
             "{what}: by {p50:.2} ms at the median (at most {:.2}), {p95:.2} ms at p95 (at most {:.2})",
             limits.0, limits.1
@@ -149,6 +157,7 @@ fn late(lags: &[Nanos], summary: &TrialSummary, what: &str, hint: &str) -> Optio
 fn busy(trial: &Trial) -> Option<Invalid> {
     let share = trial.client.cpu_share.filter(|share| *share > 0.9)?;
     Some(Invalid {
+        passing: true,
         reason: format!("a load worker used {:.0} % of its core (at most 90 %)", share * 100.0),
         hint: "build with `--release` (or `[profile.dev.package.\"*\"] opt-level = 3`), or lower the load".into(),
     })
@@ -157,6 +166,7 @@ fn busy(trial: &Trial) -> Option<Invalid> {
 fn unsent(trial: &Trial) -> Option<Invalid> {
     let open = matches!(trial.pacing, crate::plan::Pacing::Open { .. });
     (open && trial.client.unsent > 0).then(|| Invalid {
+        passing: false,
         reason: format!("{} scheduled requests could not be sent", trial.client.unsent),
         hint: LATE_HINT.into(),
     })
@@ -165,6 +175,7 @@ fn unsent(trial: &Trial) -> Option<Invalid> {
 fn too_many_in_flight(trial: &Trial) -> Option<Invalid> {
     let (peak, most) = (trial.client.peak_in_flight, trial.client.max_in_flight?);
     (peak > most).then(|| Invalid {
+        passing: false,
         reason: format!("{peak} requests were in flight at once (`load.max_in_flight` is {most})"),
         hint: "the server does not keep up with this rate: lower `load.rate`, or raise `load.max_in_flight`".into(),
     })
@@ -174,6 +185,7 @@ fn length_drift(summary: &TrialSummary, expected: Option<Expected>) -> Option<In
     let Expected { output_tokens: then, of } = expected.filter(|expected| expected.output_tokens > 0.0)?;
     let now = median(summary, Metric::OutputTokens)?;
     ((now / then - 1.0).abs() > 0.05).then(|| Invalid {
+        passing: false,
         reason: format!("answers have {now:.0} tokens at the median, those of {of} {then:.0}"),
         hint: "fix the length with `request.extra = { ignore_eos = true }`, or compare with what answers as long"
             .into(),
@@ -183,6 +195,7 @@ fn length_drift(summary: &TrialSummary, expected: Option<Expected>) -> Option<In
 fn cached(trial: &Trial, summary: &TrialSummary) -> Option<Invalid> {
     let ratio = known(summary, Metric::PrefixHitRatio, None).filter(|r| !trial.shares_prefix && *r > 0.05)?;
     Some(Invalid {
+        passing: false,
         reason: format!(
             "{:.1} % of the prompt tokens came from the prefix cache although the scenario shares no prefix",
             ratio * 100.0
