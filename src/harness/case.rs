@@ -126,7 +126,7 @@ impl Session {
         report.baseline = baseline.map(|b| self.baseline_info(b));
         report.pairs_used = tally.trials.len() as u32;
         conclude::count(&mut report, &tally);
-        conclude::prefix(&mut report, &case, &tally, None);
+        conclude::prefix(&mut report, &case, &measured.plan, &tally, None);
         report.seconds = measured.seconds;
         report.conditions.clone_from(&fingerprint.conditions);
         report.subject.clone_from(&fingerprint.subject);

@@ -5,6 +5,7 @@ use crate::harness::bench::Side;
 use crate::harness::tally::Tally;
 use crate::measure::Invalid;
 use crate::metric::{Metric, MetricId};
+use crate::plan::Plan;
 use crate::report::{self, CaseReport, CheckReport, Invalidated, PrefixReport, PrefixSide};
 use crate::scenario::{Case, Check};
 
@@ -62,8 +63,8 @@ pub(super) fn advise(case: &mut Case, sides: &[&Tally]) -> Vec<String> {
 }
 
 /// What the prefix cache did, with a word on everything that contradicts itself.
-pub(super) fn prefix(report: &mut CaseReport, case: &Case, candidate: &Tally, reference: Option<&Tally>) {
-    if case.workload.prefix.is_none() || candidate.requests == 0 {
+pub(super) fn prefix(report: &mut CaseReport, case: &Case, plan: &Plan, candidate: &Tally, reference: Option<&Tally>) {
+    if !plan.shares_prefix || candidate.requests == 0 {
         return;
     }
     let found = PrefixReport { candidate: candidate.prefix(), reference: reference.map(Tally::prefix) };

@@ -324,7 +324,7 @@ impl Session {
             report.notes.push(format!("quick run: {measured} pairs decide nothing (a verdict needs {FEWEST})"));
         }
         conclude::count(&mut report, candidate);
-        conclude::prefix(&mut report, case, candidate, Some(reference));
+        conclude::prefix(&mut report, case, &joint.plan, candidate, Some(reference));
         report.seconds = joint.seconds;
         if let Some(bench) = &mut self.bench {
             report.client = candidate.client(bench.side(joint.sides[1]));

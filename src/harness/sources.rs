@@ -1,8 +1,8 @@
 //! What a case's plan is made of, read from where the scenario says.
 
 use crate::harness::{MeasureError, Session};
-use crate::plan::{self, Item, Plan, PlanError, Sources, Words};
-use crate::scenario::{Case, SystemPrompt};
+use crate::plan::{self, Item, Plan, PlanError, Sources, TraceRequest, Words};
+use crate::scenario::{Case, DatasetFormat, SystemPrompt};
 use crate::tokens::Tokenizer;
 
 impl Session {
@@ -16,9 +16,15 @@ impl Session {
     /// Reads what the case names and plans it.
     pub(super) fn plan_with(&self, case: &Case, tokenizer: &Tokenizer, words: &Words) -> Result<Plan, MeasureError> {
         let dataset = self.dataset(case)?;
+        let trace = self.trace(case)?;
         let system_prompt = self.system_prompt(case)?;
-        let sources =
-            Sources { tokenizer, words, dataset: dataset.as_deref(), system_prompt: system_prompt.as_deref() };
+        let sources = Sources {
+            tokenizer,
+            words,
+            dataset: dataset.as_deref(),
+            trace: trace.as_deref(),
+            system_prompt: system_prompt.as_deref(),
+        };
         Ok(plan::build(case, &sources)?)
     }
 
@@ -29,9 +35,15 @@ impl Session {
     }
 
     fn dataset(&self, case: &Case) -> Result<Option<Vec<Item>>, MeasureError> {
-        let Some(dataset) = &case.workload.dataset else { return Ok(None) };
+        let dataset = case.workload.dataset.as_ref().filter(|dataset| dataset.format != DatasetFormat::Mooncake);
+        let Some(dataset) = dataset else { return Ok(None) };
         let text = self.read(&dataset.path)?;
         Ok(Some(plan::parse_dataset(&dataset.path, &text, dataset.format)?))
+    }
+
+    fn trace(&self, case: &Case) -> Result<Option<Vec<TraceRequest>>, MeasureError> {
+        let Some(path) = case.trace() else { return Ok(None) };
+        Ok(Some(plan::parse_trace(path, &self.read(path)?)?))
     }
 
     fn system_prompt(&self, case: &Case) -> Result<Option<String>, MeasureError> {

@@ -103,7 +103,7 @@ impl<'r, 'c> Runner<'r, 'c> {
         let started = jiff::Timestamp::now().to_string();
         let begin = Instant::now();
         self.unmeasured(&plan.prime, 1, "prime", number)?;
-        let watched = self.case.workload.prefix.is_some();
+        let watched = plan.shares_prefix;
         let before = if watched { self.side.target.prefix_counters() } else { None };
         let (trial, recording) = self.measured(plan, number)?;
         let after = if before.is_some() { self.side.target.prefix_counters() } else { None };
@@ -155,7 +155,7 @@ impl<'r, 'c> Runner<'r, 'c> {
             pacing: plan.pacing,
             records,
             stream: self.case.request.stream,
-            shares_prefix: self.case.workload.prefix.is_some() || !self.case.workload.salt,
+            shares_prefix: plan.shares_prefix || !self.case.workload.salt,
             client: Client {
                 wake_lags: recording.wake_lags.clone(),
                 cpu_share: recording.cpu_share,

@@ -36,6 +36,12 @@ pub enum DatasetError {
         /// The file's name.
         file: String,
     },
+    /// A trace without a request.
+    #[error("`{file}` holds no requests\nhint: check the path; a trace has a JSON object a line")]
+    NoRequests {
+        /// The file's name.
+        file: String,
+    },
 }
 
 const JSONL_HINT: &str = "each line is an object with `prompt`, `text` or `messages`, and optionally `output_tokens`";
@@ -55,7 +61,7 @@ pub fn parse(file: &str, text: &str, format: DatasetFormat) -> Result<Vec<Item>,
             .collect(),
         DatasetFormat::Jsonl => jsonl(file, text)?,
         DatasetFormat::Sharegpt => sharegpt(file, text)?,
-        // Refused when the scenario is validated: a trace is replayed with its times, not read as prompts.
+        // A trace has lengths but no texts; `parse_trace` reads it.
         DatasetFormat::Mooncake => Vec::new(),
     };
     if items.is_empty() { Err(DatasetError::Empty { file: file.to_owned() }) } else { Ok(items) }

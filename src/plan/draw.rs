@@ -6,7 +6,7 @@ use rand_core::Rng;
 use rand_pcg::Pcg64;
 
 /// What a stream of draws is for. Each purpose has its own, so that a longer prompt or another arrival
-/// process leaves every other draw of the plan as it was.
+/// process leaves every other draw of the plan as it was. Its number names the stream: new ones come last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     InputLength,
@@ -17,6 +17,7 @@ pub(crate) enum Purpose {
     Warmup,
     Salt,
     Noise,
+    Block,
 }
 
 /// A reproducible sequence of random numbers.
@@ -29,6 +30,11 @@ impl Draw {
     /// The sequence of `purpose` under `seed`.
     pub(crate) fn new(seed: u64, purpose: Purpose) -> Self {
         Self { generator: Pcg64::new(u128::from(seed) << 64 | 0x7457_6b70_6163_6500, purpose as u128) }
+    }
+
+    /// One of many sequences of `purpose` under `seed`, none of which depends on how many there are.
+    pub(crate) fn numbered(seed: u64, purpose: Purpose, number: u64) -> Self {
+        Self { generator: Pcg64::new(u128::from(seed) << 64 | u128::from(mix(number)), purpose as u128) }
     }
 
     /// Uniform on the open interval (0, 1), with 53 bits.
@@ -65,6 +71,14 @@ impl Draw {
             }
         }
     }
+}
+
+/// The finaliser of `SplitMix64`: neighbouring numbers must not give neighbouring states.
+fn mix(value: u64) -> u64 {
+    let z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// Quantile of the standard normal: algorithm AS 241, PPND16 (Wichura, 1988), relative error below 1e-15.

@@ -17,6 +17,8 @@ pub struct Plan {
     pub requests: Vec<PlannedRequest>,
     /// No request starts later than this after the trial's start.
     pub duration: Option<Nanos>,
+    /// Whether measured prompts share so much of their beginnings on purpose that a prefix cache shows it.
+    pub shares_prefix: bool,
     /// `sha256:…` over everything above, taken before salting.
     pub hash: String,
 }
@@ -59,14 +61,14 @@ pub struct PlannedRequest {
 }
 
 /// A prompt in the parts that caching distinguishes. The text sent is
-/// `salt + system + prefix + body`; see [`Prompt::with_salt`].
+/// `salt + system + prefix… + body`; see [`Prompt::with_salt`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prompt {
     /// System message.
     pub system: Option<Arc<str>>,
-    /// Prefix that the prompt shares with others of its group.
-    pub prefix: Option<Arc<str>>,
-    /// The part that is the request's own.
+    /// What the prompt shares with others, in order: the prefix of its group, or the blocks of a trace.
+    pub prefix: Vec<Arc<str>>,
+    /// The part that is the request's own; empty if there is none.
     pub body: Arc<str>,
     /// Tokens of all parts and of the salt that will be put in front.
     pub input_tokens: u32,
@@ -79,11 +81,11 @@ impl Prompt {
     ///
     /// `salt` is the text of the trial's salt, cut to `salt_tokens` by the caller; empty for none.
     pub fn with_salt(&self, salt: &str) -> (Option<String>, String) {
-        let join = |parts: &[&str]| parts.iter().copied().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
-        let prefix = self.prefix.as_deref().unwrap_or_default();
+        let join = |parts: Vec<&str>| parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+        let user = || self.prefix.iter().chain([&self.body]).map(|part| &**part);
         match &self.system {
-            Some(system) => (Some(join(&[salt, system])), join(&[prefix, &self.body])),
-            None => (None, join(&[salt, prefix, &self.body])),
+            Some(system) => (Some(join(vec![salt, system])), join(user().collect())),
+            None => (None, join([salt].into_iter().chain(user()).collect())),
         }
     }
 }

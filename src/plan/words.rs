@@ -27,6 +27,9 @@ pub struct TooFewWords {
 
 const FEWEST: usize = 200;
 
+/// Words in front of a block's passage, each drawn by itself: more than a salt replaces.
+const NAME_TOKENS: u32 = 16;
+
 impl Words {
     /// The usable words of `tokenizer`.
     pub fn of(tokenizer: &Tokenizer) -> Result<Self, TooFewWords> {
@@ -49,14 +52,38 @@ impl Words {
 
     /// `tokens` consecutive words from a drawn place of the corpus.
     pub(crate) fn passage(&self, tokens: u32, draw: &mut Draw) -> String {
-        let start = draw.below(self.words.len());
         let mut text = String::with_capacity(tokens as usize * 6);
+        self.append_passage(tokens, draw, &mut text);
+        text
+    }
+
+    /// Appends such words to a text that is empty or ends with a space.
+    fn append_passage(&self, tokens: u32, draw: &mut Draw, text: &mut String) {
+        let start = draw.below(self.words.len());
         for i in 0..tokens as usize {
             if i > 0 {
                 text.push(' ');
             }
             text.push_str(self.words[(start + i) % self.words.len()]);
         }
+    }
+
+    /// The first `tokens` words of a text of its own for each sequence of draws, without the first `skip` of them (at
+    /// most 16). With more or fewer `tokens` it is the same text, cut elsewhere.
+    ///
+    /// The corpus has few places to start from, so that passages of many draws begin alike. What comes in front of a
+    /// passage here does not.
+    pub(crate) fn block(&self, tokens: u32, skip: u32, draw: &mut Draw) -> String {
+        let mut text = String::with_capacity(tokens as usize * 6);
+        for number in 0..tokens.min(NAME_TOKENS) {
+            let word = self.words[draw.below(self.words.len())];
+            if number >= skip {
+                text.push_str(word);
+                text.push(' ');
+            }
+        }
+        self.append_passage(tokens.saturating_sub(NAME_TOKENS), draw, &mut text);
+        text.truncate(text.trim_end().len());
         text
     }
 

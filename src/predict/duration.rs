@@ -71,8 +71,13 @@ mod tests {
     }
 
     fn plan(pacing: Pacing, duration: Option<Nanos>) -> Plan {
-        let prompt =
-            crate::plan::Prompt { system: None, prefix: None, body: "the".into(), input_tokens: 1, salt_tokens: 0 };
+        let prompt = crate::plan::Prompt {
+            system: None,
+            prefix: Vec::new(),
+            body: "the".into(),
+            input_tokens: 1,
+            salt_tokens: 0,
+        };
         let request = |index: u32| crate::plan::PlannedRequest {
             index,
             user: 0,
@@ -87,6 +92,7 @@ mod tests {
             prime: vec![request(0); 2],
             requests,
             duration,
+            shares_prefix: false,
             hash: String::new(),
         }
     }

@@ -26,7 +26,7 @@ const BATCH: &str = "[workload]\ninput_tokens = 128\noutput_tokens = 24\n[load]\
 fn planned(name: &str, text: &str) -> Vec<(Case, Plan)> {
     let tokenizer = Tokenizer::bundled();
     let words = Words::of(&tokenizer).unwrap();
-    let sources = Sources { tokenizer: &tokenizer, words: &words, dataset: None, system_prompt: None };
+    let sources = Sources { tokenizer: &tokenizer, words: &words, dataset: None, trace: None, system_prompt: None };
     let cases = scenario::load(name, "scenarios/x.toml", text).unwrap();
     cases
         .into_iter()

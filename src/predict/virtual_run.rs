@@ -32,7 +32,10 @@ pub struct VirtualJob {
 pub fn planned(case: &Case) -> Result<Plan, PlanError> {
     let tokenizer = Tokenizer::bundled();
     let words = Words::of(&tokenizer)?;
-    plan::build(case, &Sources { tokenizer: &tokenizer, words: &words, dataset: None, system_prompt: None })
+    plan::build(
+        case,
+        &Sources { tokenizer: &tokenizer, words: &words, dataset: None, trace: None, system_prompt: None },
+    )
 }
 
 /// The values of `n` trials; fewer if too many are no measurement. See [`job`].
@@ -146,6 +149,7 @@ impl<'a> Run<'a> {
             prime: Vec::new(),
             requests: requests.to_vec(),
             duration,
+            shares_prefix: false,
             hash: String::new(),
         };
         self.server.trial(&list, &salt, |text| self.tokenizer.ids(text))
@@ -180,7 +184,7 @@ fn trial(case: &Case, plan: &Plan, mut records: Vec<RequestRecord>) -> Trial {
     Trial {
         pacing: plan.pacing,
         stream: case.request.stream,
-        shares_prefix: case.workload.prefix.is_some() || !case.workload.salt,
+        shares_prefix: plan.shares_prefix || !case.workload.salt,
         client,
         records,
     }

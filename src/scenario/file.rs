@@ -20,7 +20,7 @@ pub(super) struct ScenarioFile {
     /// Prompts and their lengths.
     pub workload: WorkloadFile,
     /// When requests are sent and when a trial ends. Exactly one of `concurrency`, `rate`, `batch` and `trace`;
-    /// at least one of `requests` and `duration`.
+    /// unless it is `trace`, at least one of `requests` and `duration`.
     pub load: LoadFile,
     /// How a request is made.
     pub request: RequestFile,
@@ -165,17 +165,19 @@ pub(super) struct LoadFile {
     /// Offline: so many requests at once, wait for all, again.
     #[schemars(range(min = 1))]
     pub batch: Option<u32>,
-    /// Replays the times of a trace file.
+    /// Open loop: replays a trace file, relative to the scenario file, with its times, lengths and shared prefixes.
     pub trace: Option<String>,
     /// Time over which the users of `concurrency` start. Default: 100ms a user.
     pub ramp_up: Option<Time>,
     /// Distribution of the gaps of `rate`. Default: `constant`.
     pub arrival: Option<ArrivalFile>,
-    /// With `rate`: more requests in flight than this make the trial invalid; nothing is delayed.
+    /// With `rate` or `trace`: more requests in flight than this make the trial invalid; nothing is delayed.
     #[schemars(range(min = 1))]
     pub max_in_flight: Option<u32>,
     /// Time scale of `trace`: 2.0 replays twice as fast. Default: 1.0.
     pub speed: Option<f64>,
+    /// Leaves out the beginning of `trace`, in the trace's own time. Default: nothing.
+    pub offset: Option<Time>,
     /// A trial ends after so many requests.
     #[schemars(range(min = 1))]
     pub requests: Option<u32>,

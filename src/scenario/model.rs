@@ -35,6 +35,18 @@ pub struct Case {
     pub compare: Option<Compare>,
 }
 
+impl Case {
+    /// The path of the trace that gives the prompts their lengths and shared prefixes, if there is one.
+    pub fn trace(&self) -> Option<&str> {
+        match (&self.load.kind, &self.workload.dataset) {
+            (LoadKind::Trace { path, .. }, _) | (_, Some(Dataset { path, format: DatasetFormat::Mooncake })) => {
+                Some(path)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// What the prompts are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
@@ -111,7 +123,7 @@ pub enum DatasetFormat {
     Jsonl,
     /// A JSON array of `{"conversations": [{"from": "human", "value": "…"}]}`; the first user turn is sent.
     Sharegpt,
-    /// Mooncake's request trace.
+    /// Mooncake's request trace: its lengths and shared prefixes, without its times.
     Mooncake,
     /// One prompt a line.
     Text,
@@ -176,10 +188,14 @@ pub enum LoadKind {
     },
     /// A trace's own times.
     Trace {
-        /// Path of the trace.
+        /// Path of the trace, relative to the scenario file; may hold `${NAME}`.
         path: String,
         /// Time scale: 2 replays twice as fast.
         speed: f64,
+        /// What is left out at the beginning, in the trace's own time.
+        offset: Time,
+        /// More requests in flight than this make the trial invalid; nothing is delayed.
+        max_in_flight: Option<u32>,
     },
 }
 

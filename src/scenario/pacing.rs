@@ -8,9 +8,14 @@ use crate::units::Time;
 /// The keys that choose a kind of load.
 const KINDS: [&str; 4] = ["concurrency", "rate", "batch", "trace"];
 
-/// Keys that apply to one kind only.
-const OPTIONS: [(&str, &str); 4] =
-    [("ramp_up", "concurrency"), ("arrival", "rate"), ("max_in_flight", "rate"), ("speed", "trace")];
+/// Keys that apply to some kinds only.
+const OPTIONS: [(&str, &[&str]); 5] = [
+    ("ramp_up", &["concurrency"]),
+    ("arrival", &["rate"]),
+    ("max_in_flight", &["rate", "trace"]),
+    ("speed", &["trace"]),
+    ("offset", &["trace"]),
+];
 
 /// Most users or requests a batch: more than one client machine can drive.
 const MOST_USERS: u32 = 100_000;
@@ -19,8 +24,9 @@ pub(super) fn resolve(file: &LoadFile, checker: &mut Checker<'_, '_>) -> Load {
     let kind = one_kind(checker);
     for (option, needed) in OPTIONS {
         let path = ["load", option];
-        if let Some(span) = checker.doc.key_span(&path).filter(|_| kind.is_some_and(|kind| kind != needed)) {
-            let problem = Problem::error(format!("`load.{option}` applies to `load.{needed}` only"))
+        if let Some(span) = checker.doc.key_span(&path).filter(|_| kind.is_some_and(|kind| !needed.contains(&kind))) {
+            let needed: Vec<_> = needed.iter().map(|kind| format!("`load.{kind}`")).collect();
+            let problem = Problem::error(format!("`load.{option}` applies to {} only", needed.join(" and ")))
                 .at(span)
                 .context(kind.and_then(|kind| checker.doc.key_span(&["load", kind])), "the kind of load");
             checker.problems.push(problem.hint(format!("remove `{option}`")));
@@ -37,9 +43,13 @@ pub(super) fn resolve(file: &LoadFile, checker: &mut Checker<'_, '_>) -> Load {
     checker.above_zero(&["load", "rate"], file.rate);
     checker.above_zero(&["load", "speed"], file.speed);
     checker.positive(&["load", "max_in_flight"], file.max_in_flight);
+    if file.trace.as_ref().is_some_and(String::is_empty) {
+        let problem = checker.at(&["load", "trace"], "`load.trace` is empty");
+        checker.problems.push(problem.hint("write the path of a file, relative to the scenario file"));
+    }
     checker.positive(&["load", "requests"], file.requests);
     checker.some_time(&["load", "duration"], file.duration);
-    if file.requests.is_none() && file.duration.is_none() && kind != Some("trace") {
+    if file.requests.is_none() && file.duration.is_none() && file.trace.is_none() {
         let hint = "write `requests = 100`, `duration = \"30s\"`, or both";
         checker.absent(&["load"], "`load` does not say when a trial ends", hint);
     }
@@ -71,7 +81,8 @@ fn one_kind(checker: &mut Checker<'_, '_>) -> Option<&'static str> {
         KINDS.iter().filter_map(|kind| Some((checker.doc.key_span(&["load", kind])?.start, *kind))).collect();
     present.sort_unstable();
     let Some((_, first)) = present.first().copied() else {
-        let hint = "write one of `concurrency = 8`, `rate = 20.0` and `batch = 8` in `[load]`";
+        let hint =
+            "write one of `concurrency = 8`, `rate = 20.0`, `batch = 8` and `trace = \"trace.jsonl\"` in `[load]`";
         checker.absent(&["load"], "`load` does not say how requests are paced", hint);
         return None;
     };
@@ -103,7 +114,12 @@ fn load_kind(kind: Option<&str>, file: &LoadFile, checker: &mut Checker<'_, '_>)
         return LoadKind::Batch { size };
     }
     if let (Some("trace"), Some(path)) = (kind, &file.trace) {
-        return LoadKind::Trace { path: path.clone(), speed: file.speed.unwrap_or(1.0) };
+        return LoadKind::Trace {
+            path: path.clone(),
+            speed: file.speed.unwrap_or(1.0),
+            offset: file.offset.unwrap_or_default(),
+            max_in_flight: file.max_in_flight,
+        };
     }
     let concurrency = file.concurrency.unwrap_or(1);
     let default = Time(defaults::RAMP_UP_PER_USER.0.saturating_mul(u64::from(concurrency)));

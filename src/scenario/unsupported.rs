@@ -12,9 +12,7 @@ struct Unsupported {
 }
 
 const UNSUPPORTED: &[Unsupported] = &[
-    Unsupported { path: &["load", "trace"], values: &[] },
     Unsupported { path: &["workload", "conversation"], values: &[] },
-    Unsupported { path: &["workload", "dataset", "format"], values: &["mooncake"] },
     Unsupported {
         path: &["request", "protocol"],
         values: &["openai-completions", "openai-embeddings", "lightllm", "tgi", "ppl"],

@@ -7,13 +7,61 @@ use crate::toml_file::{Checker, Problem};
 /// Longest prompt or answer: more than any model takes, little enough for a plan to fit into memory.
 const MOST_TOKENS: u32 = 10_000_000;
 
-pub(super) fn resolve(file: &WorkloadFile, checker: &mut Checker<'_, '_>) -> Workload {
-    let path = ["workload", "dataset"];
-    if let Some(key) = checker.doc.key_span(&["workload", "input_tokens"]).filter(|_| file.dataset.is_some()) {
-        let problem = Problem::warning("`workload.input_tokens` does not apply to the prompts of a dataset").at(key);
-        checker.problems.push(problem.context(checker.doc.key_span(&path), "prompts come from here"));
+/// A file that prompts come from.
+#[derive(Clone, Copy)]
+struct Origin {
+    key: [&'static str; 2],
+    /// What it is called.
+    name: &'static str,
+    /// It says how long each answer is.
+    answers: bool,
+}
+
+impl Origin {
+    fn of(file: &WorkloadFile, checker: &mut Checker<'_, '_>) -> Option<Self> {
+        let dataset = file.dataset.as_ref().map(|dataset| Self {
+            key: ["workload", "dataset"],
+            name: "dataset",
+            answers: dataset.format == Some(DatasetFormat::Mooncake),
+        });
+        let trace = Self { key: ["load", "trace"], name: "trace", answers: true };
+        let key = checker.doc.key_span(&trace.key);
+        // A trace that cannot be read is still a trace.
+        if key.is_none() && checker.doc.intact(&trace.key) {
+            return dataset;
+        }
+        if let Some(dataset) = dataset {
+            let problem = Problem::error("a trace has prompts of its own")
+                .at(checker.doc.key_span(&dataset.key))
+                .context(key, "prompts come from here")
+                .hint(
+                    "remove `dataset`; to pace a trace's prompts otherwise, use it as a dataset of format `mooncake`",
+                );
+            checker.problems.push(problem);
+        }
+        Some(trace)
     }
-    let input_tokens = match (&file.input_tokens, &file.dataset) {
+
+    /// Warns of a length that prompts or answers do not get.
+    fn unused(self, length: &str, checker: &mut Checker<'_, '_>) {
+        if let Some(key) = checker.doc.key_span(&["workload", length]) {
+            let what = if length == "input_tokens" { "prompts" } else { "answers" };
+            let message = format!("`workload.{length}` does not apply to the {what} of a {}", self.name);
+            let problem = Problem::warning(message).at(key);
+            checker.problems.push(problem.context(checker.doc.key_span(&self.key), "prompts come from here"));
+        }
+    }
+}
+
+pub(super) fn resolve(file: &WorkloadFile, checker: &mut Checker<'_, '_>) -> Workload {
+    let origin = Origin::of(file, checker);
+    if let Some(origin) = origin {
+        origin.unused("input_tokens", checker);
+    }
+    if let Some(origin) = origin.filter(|origin| origin.answers) {
+        origin.unused("output_tokens", checker);
+    }
+    let input_tokens = match (&file.input_tokens, origin) {
         (Some(length), _) => self::length(length, &["workload", "input_tokens"], checker),
         (None, Some(_)) => Length::Fixed(0),
         (None, None) => {
@@ -22,7 +70,7 @@ pub(super) fn resolve(file: &WorkloadFile, checker: &mut Checker<'_, '_>) -> Wor
             Length::Fixed(1)
         }
     };
-    let output_tokens = match (&file.output_tokens, &file.dataset) {
+    let output_tokens = match (&file.output_tokens, origin) {
         (Some(length), _) => self::length(length, &["workload", "output_tokens"], checker),
         (None, Some(_)) => Length::Fixed(defaults::DATASET_OUTPUT_TOKENS),
         (None, None) => {
@@ -40,7 +88,7 @@ pub(super) fn resolve(file: &WorkloadFile, checker: &mut Checker<'_, '_>) -> Wor
         Conversation { turns: conversation.turns, think_time: conversation.think_time }
     });
     Workload {
-        prefix: file.prefix.as_ref().map(|prefix| self::prefix(prefix, file, &input_tokens, checker)),
+        prefix: file.prefix.as_ref().map(|prefix| self::prefix(prefix, file, origin, &input_tokens, checker)),
         input_tokens,
         output_tokens,
         system_prompt: file.system_prompt.as_ref().map(|prompt| system_prompt(prompt, checker)),
@@ -83,15 +131,26 @@ fn some_path(table: &[&str], path: &str, checker: &mut Checker<'_, '_>) {
     }
 }
 
-fn prefix(file: &PrefixFile, workload: &WorkloadFile, input: &Length, checker: &mut Checker<'_, '_>) -> Prefix {
+fn prefix(
+    file: &PrefixFile,
+    workload: &WorkloadFile,
+    origin: Option<Origin>,
+    input: &Length,
+    checker: &mut Checker<'_, '_>,
+) -> Prefix {
     let table = ["workload", "prefix"];
     checker.positive(&["workload", "prefix", "groups"], file.groups);
     let path = ["workload", "prefix", "prefix_tokens"];
-    if workload.dataset.is_some() {
-        let problem = Problem::error("a dataset's prompts have no shared prefix")
+    if let Some(Origin { key, name, answers: of_trace }) = origin {
+        let message = if of_trace {
+            "a trace says itself which prefixes are shared"
+        } else {
+            "a dataset's prompts have no shared prefix"
+        };
+        let problem = Problem::error(message)
             .at(checker.doc.key_span(&table))
-            .context(checker.doc.key_span(&["workload", "dataset"]), "prompts come from here")
-            .hint("use `input_tokens` in place of `dataset`, or a `system_prompt` in place of `prefix`");
+            .context(checker.doc.key_span(&key), "prompts come from here")
+            .hint(format!("use `input_tokens` in place of `{name}`, or a `system_prompt` in place of `prefix`"));
         checker.problems.push(problem);
     } else if checker.doc.value(&path).is_none() {
         let hint = "write for example `prefix_tokens = 1024`";

@@ -142,7 +142,7 @@ fn chatbot() -> (Case, Plan) {
     let case = case.expect("the scenario is valid");
     let tokenizer = Tokenizer::bundled();
     let words = Words::of(&tokenizer).expect("the bundled tokenizer is made of the corpus's words");
-    let sources = Sources { tokenizer: &tokenizer, words: &words, dataset: None, system_prompt: None };
+    let sources = Sources { tokenizer: &tokenizer, words: &words, dataset: None, trace: None, system_prompt: None };
     let plan = plan::build(&case, &sources).expect("the bundled words make prompts of any length");
     (case, plan)
 }

@@ -36,7 +36,7 @@ fn plan(pacing: Pacing) -> Plan {
         at: if matches!(pacing, Pacing::Open { .. }) { u64::from(index) * 25_000_000 } else { 0 },
         prompt: Prompt {
             system: None,
-            prefix: None,
+            prefix: Vec::new(),
             body: corpus::words()[index as usize * 50..][..40].join(" ").into(),
             input_tokens: 40,
             salt_tokens: 0,
@@ -49,6 +49,7 @@ fn plan(pacing: Pacing) -> Plan {
         prime: Vec::new(),
         requests: requests.collect(),
         duration: None,
+        shares_prefix: false,
         hash: String::new(),
     }
 }

@@ -18,6 +18,7 @@ mod redaction;
 mod results;
 mod schema;
 mod support;
+mod trace;
 mod wire_faults;
 mod wire_framings;
 mod wire_properties;

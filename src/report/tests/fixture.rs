@@ -61,7 +61,7 @@ impl Bench {
         let case = scenario::load(name, &format!("scenarios/{name}.toml"), text).unwrap().remove(0);
         let tokenizer = Tokenizer::bundled();
         let words = Words::of(&tokenizer).unwrap();
-        let sources = Sources { tokenizer: &tokenizer, words: &words, dataset: None, system_prompt: None };
+        let sources = Sources { tokenizer: &tokenizer, words: &words, dataset: None, trace: None, system_prompt: None };
         let plan = plan::build(&case, &sources).unwrap();
         Self { case, plan, baseline: None }
     }

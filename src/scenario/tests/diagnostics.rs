@@ -3,11 +3,7 @@
 use insta::assert_snapshot;
 
 use super::super::{check, load};
-use super::{GOOD, said};
-
-fn wrong(text: &str) -> String {
-    load("chatbot", "scenarios/chatbot.toml", text).unwrap_err().to_string()
-}
+use super::{GOOD, said, wrong};
 
 #[test]
 fn a_typo_in_a_key() {
@@ -169,14 +165,14 @@ fn a_bad_matrix() {
 
 #[test]
 fn what_this_version_cannot_run() {
-    let text = GOOD.replace("concurrency = 8", "trace = \"t.jsonl\"\nspeed = 2.0").replace("seed", "")
+    let text = GOOD.replace("output_tokens = 64", "output_tokens = 64\nconversation = { turns = 4 }")
         + "[request]\nprotocol = \"tgi\"\n";
     assert_snapshot!(wrong(&text), @r#"
-    error: `load.trace` is not supported by this version of tokpace
-     --> scenarios/chatbot.toml:5:1
+    error: `workload.conversation` is not supported by this version of tokpace
+     --> scenarios/chatbot.toml:4:1
       |
-    5 | trace = "t.jsonl"
-      | ^^^^^
+    4 | conversation = { turns = 4 }
+      | ^^^^^^^^^^^^
 
     error: `request.protocol = "tgi"` is not supported by this version of tokpace
      --> scenarios/chatbot.toml:9:12
@@ -184,17 +180,6 @@ fn what_this_version_cannot_run() {
     9 | protocol = "tgi"
       |            ^^^^^
     "#);
-    let text = GOOD.replace(
-        "input_tokens = 128",
-        "conversation = { turns = 4 }\ndataset = { path = \"x\", format = \"mooncake\" }",
-    );
-    assert_eq!(
-        said(&text),
-        [
-            "`workload.conversation` is not supported by this version of tokpace",
-            "`workload.dataset.format = \"mooncake\"` is not supported by this version of tokpace",
-        ]
-    );
 }
 
 #[test]
@@ -349,7 +334,7 @@ fn what_is_wrong_with_each_table() {
         ),
         (
             replaced("concurrency = 8", "batch = 8\nmax_in_flight = 9"),
-            "`load.max_in_flight` applies to `load.rate` only",
+            "`load.max_in_flight` applies to `load.rate` and `load.trace` only",
         ),
         (replaced("requests = 100", "duration = \"0s\""), "`load.duration` must be longer than 0"),
         (replaced("requests = 100", "duration = \"soon\""), "`load.duration`: `soon` is not a time"),

@@ -1,15 +1,9 @@
 //! What files mean.
 
 use super::super::*;
-use super::{GOOD, said};
+use super::{GOOD, one, said};
 use crate::metric::Metric;
 use crate::units::Time;
-
-fn one(text: &str) -> Case {
-    let cases = load("chatbot", "scenarios/chatbot.toml", text).unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(cases.len(), 1);
-    cases.into_iter().next().unwrap()
-}
 
 fn listed(case: &Case) -> Vec<String> {
     let checks = case.gate.checks.iter();
@@ -148,6 +142,7 @@ fn lengths_and_loads_in_all_forms() {
     let case = with("input_tokens = 128\noutput_tokens = 64", "dataset = { path = \"a.jsonl\" }");
     assert_eq!(case.workload.dataset, Some(Dataset { path: "a.jsonl".into(), format: DatasetFormat::Jsonl }));
     assert_eq!(case.workload.output_tokens, Length::Fixed(128));
+    assert_eq!(case.trace(), None);
 }
 
 #[test]

@@ -28,12 +28,20 @@ fn numbers(start: u32, count: u32) -> Arc<str> {
 /// A request whose prompt of `tokens` tokens nobody shares.
 fn planned(index: u32, at: Nanos, tokens: u32, max_tokens: u32) -> PlannedRequest {
     let body = numbers(1_000_000 + index * 10_000, tokens);
-    let prompt = Prompt { system: None, prefix: None, body, input_tokens: tokens, salt_tokens: 0 };
+    let prompt = Prompt { system: None, prefix: Vec::new(), body, input_tokens: tokens, salt_tokens: 0 };
     PlannedRequest { index, user: 0, at, prompt, max_tokens }
 }
 
 fn plan(pacing: Pacing, requests: Vec<PlannedRequest>) -> Plan {
-    Plan { pacing, warmup: Vec::new(), prime: Vec::new(), requests, duration: None, hash: String::new() }
+    Plan {
+        pacing,
+        warmup: Vec::new(),
+        prime: Vec::new(),
+        requests,
+        duration: None,
+        shares_prefix: false,
+        hash: String::new(),
+    }
 }
 
 fn open(requests: Vec<PlannedRequest>) -> Plan {
@@ -111,7 +119,7 @@ fn nothing_starts_after_the_duration() {
 fn primed_prefixes_are_cached_and_unmeasured() {
     let with_prefix = |index| {
         let mut request = planned(index, 0, 8, 1);
-        request.prompt.prefix = Some(numbers(0, 100));
+        request.prompt.prefix = vec![numbers(0, 100)];
         request
     };
     let measured = || plan(Pacing::Closed { users: 1, ramp_up: 0 }, vec![with_prefix(0)]);

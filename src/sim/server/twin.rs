@@ -40,7 +40,7 @@ fn config(fault: Option<FaultKind>) -> Embedded {
 fn plan(max_tokens: u32) -> Plan {
     let prompt = Prompt {
         system: Some("the house".into()),
-        prefix: None,
+        prefix: Vec::new(),
         body: corpus::words()[..40].join(" ").into(),
         input_tokens: 42,
         salt_tokens: 0,
@@ -52,6 +52,7 @@ fn plan(max_tokens: u32) -> Plan {
         prime: Vec::new(),
         requests: vec![request],
         duration: None,
+        shares_prefix: false,
         hash: String::new(),
     }
 }
