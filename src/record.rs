@@ -59,8 +59,25 @@ pub struct RequestRecord {
     pub finish_reason: Option<String>,
     /// Time to open the connection; `None` when a pooled one was used.
     pub connect: Option<Nanos>,
+    /// The client was to give it up on purpose. Unless it failed, it enters no statistic, even if it ended before: else
+    /// which requests count would depend on how fast the server is.
+    pub to_cancel: bool,
+    /// The client did give it up before its end, which is no failure.
+    pub cancelled: bool,
     /// What went wrong; such a request never enters a latency statistic.
     pub failure: Option<Failure>,
+}
+
+impl RequestRecord {
+    /// Whether it has an answer that counts: it did not fail and was not to be given up.
+    pub fn is_answered(&self) -> bool {
+        self.failure.is_none() && !self.to_cancel
+    }
+
+    /// Whether it is in no statistic: it was to be given up and did not fail.
+    pub fn is_set_aside(&self) -> bool {
+        self.failure.is_none() && self.to_cancel
+    }
 }
 
 /// A stream event with text.

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use crate::engine::stamps::Stamps;
 use crate::engine::transport::{Transport, classify};
 use crate::engine::{Clock, Outgoing, Round, connect};
+use crate::plan::Cancel;
 use crate::record::{Failure, FailureClass};
 use crate::units::Nanos;
-use crate::wire::{RawRequest, Read};
+use crate::wire::{Progress, RawRequest, Read, openai_chat};
 
 /// Bytes that an answer may take with the stamps of its reads: far more than its tokens need, even with
 /// probabilities beside each. A server that sends more is given up, since memory is finite.
@@ -63,14 +64,20 @@ pub(crate) async fn exchange(
         bytes: Vec::new(),
         closed: 0,
         connect: None,
+        to_cancel: outgoing.cancel.is_some(),
+        cancelled: false,
         failure: None,
     };
     raw.sent = clock.now();
-    let (failure, connect) = connect::attributed(converse(request, round, clock, &mut raw)).await;
+    let (failure, connect) = match outgoing.cancel {
+        None => connect::attributed(converse(request, round, clock, &mut raw, None)).await,
+        Some(cancel) => connect::attributed(converse_until(cancel, request, round, clock, &mut raw)).await,
+    };
     raw.connect = connect;
     raw.failure = failure;
     raw.closed = clock.now();
     if raw.failure.is_none()
+        && !raw.cancelled
         && let Some(last) = raw.reads.last()
     {
         // A stream's end is its last read, not the moment at which this task saw that nothing follows.
@@ -79,7 +86,35 @@ pub(crate) async fn exchange(
     raw
 }
 
-async fn converse(request: Prepared, round: &Round, clock: Clock, raw: &mut RawRequest) -> Option<Failure> {
+/// As [`converse`], but closes the connection when `cancel` says, if the answer has not ended by then.
+async fn converse_until(
+    cancel: Cancel,
+    request: Prepared,
+    round: &Round,
+    clock: Clock,
+    raw: &mut RawRequest,
+) -> Option<Failure> {
+    let tokens = cancel.after_tokens.map(|tokens| (tokens, openai_chat::progress()));
+    let conversation = converse(request, round, clock, raw, tokens);
+    let Some(after) = cancel.after else { return conversation.await };
+    tokio::select! {
+        biased;
+        failure = conversation => return failure,
+        () = tokio::time::sleep(Duration::from_nanos(after)) => {}
+    }
+    // The conversation is gone, and its connection with it.
+    raw.cancelled = true;
+    None
+}
+
+/// Reads an answer to its end, or until it has as many tokens as `until` says. Only then its bytes are looked at.
+async fn converse(
+    request: Prepared,
+    round: &Round,
+    clock: Clock,
+    raw: &mut RawRequest,
+    mut until: Option<(u32, Progress)>,
+) -> Option<Failure> {
     let mut watchdog = Watchdog::new(round.timeout, round.no_progress);
     let mut response = tokio::select! {
         biased;
@@ -116,6 +151,12 @@ async fn converse(request: Prepared, round: &Round, clock: Clock, raw: &mut RawR
             Ok(Some(bytes)) => {
                 keep(raw, &bytes, stamps.frame(now));
                 watchdog.progress();
+                if let Some((tokens, progress)) = &mut until
+                    && progress.push(&bytes) >= *tokens
+                {
+                    raw.cancelled = true;
+                    return None;
+                }
                 if raw.bytes.len() + raw.reads.len() * size_of::<Read>() > most {
                     let message = format!("the answer takes more than {} MiB of memory", most >> 20);
                     return Some(failure((FailureClass::Parse, message)));

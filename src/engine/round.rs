@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use crate::engine::release::Releases;
 use crate::engine::worker::{Command, Report, work};
 use crate::engine::{ClientError, Clock, Transport, TransportOptions, stamps};
-use crate::plan::Pacing;
+use crate::plan::{Cancel, Pacing};
 use crate::units::Nanos;
 use crate::wire::RawRequest;
 
@@ -33,6 +33,8 @@ pub struct Outgoing {
     pub request_id: String,
     /// The request's body.
     pub body: Bytes,
+    /// When the connection is closed on purpose.
+    pub cancel: Option<Cancel>,
 }
 
 /// The requests of one trial and how to pace and time them.

@@ -69,6 +69,8 @@ pub(super) fn plan_lines(case: &Case, plan: &Plan) -> String {
                 "at_ns": request.at,
                 "input_tokens": request.prompt.input_tokens,
                 "max_tokens": request.max_tokens,
+                "cancel_after_ns": request.cancel.and_then(|cancel| cancel.after),
+                "cancel_after_tokens": request.cancel.and_then(|cancel| cancel.after_tokens),
                 "plan": plan.hash,
             });
             lines.push_str(&line.to_string());

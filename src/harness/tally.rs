@@ -68,7 +68,7 @@ impl Tally {
         for (class, n) in &summary.failures {
             *self.failures.entry(class.name().to_owned()).or_default() += n;
         }
-        for record in taken.trial.records.iter().filter(|record| record.failure.is_none()) {
+        for record in taken.trial.records.iter().filter(|record| record.is_answered()) {
             self.answered += 1;
             self.input_tokens += u64::from(record.input_tokens);
             if let Some(cached) = record.usage.as_ref().and_then(|usage| usage.cached) {

@@ -62,6 +62,7 @@ impl Taken {
             values: self.row.clone(),
             token_source: summary.token_source.map(|source| source.name().to_owned()),
             failures: summary.failures.iter().map(|(class, n)| (class.name().to_owned(), *n)).collect(),
+            cancelled: summary.cancelled,
             new_connections: summary.new_connections,
             coalesced: summary.coalesced,
             client: self.client.clone(),
@@ -219,6 +220,7 @@ impl<'r, 'c> Runner<'r, 'c> {
                     input_tokens: request.prompt.input_tokens,
                     request_id: format!("{prefix}{}", request.index),
                     body: Bytes::from(body),
+                    cancel: request.cancel,
                 }
             })
             .collect()
@@ -264,6 +266,8 @@ impl<'r, 'c> Runner<'r, 'c> {
                 "cached_tokens": record.usage.as_ref().and_then(|usage| usage.cached),
                 "token_source": record.token_source.name(),
                 "status": record.status,
+                "to_cancel": record.to_cancel,
+                "cancelled": record.cancelled,
                 "error_class": record.failure.as_ref().map(|failure| failure.class.name()),
                 "error": record.failure.as_ref().map(|failure| &failure.message),
             });

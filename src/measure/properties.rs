@@ -30,9 +30,9 @@ fn any_record() -> impl Strategy<Value = RequestRecord> {
         (any_time(), any_time(), any_time(), proptest::option::of(any_time()), proptest::option::of(any_time()));
     let counts = (any_count(), any_count(), any_count(), any_count(), 0..5_u32);
     let usage = proptest::option::of((any_count(), any_count(), proptest::option::of(any_count())));
-    let flags = (any::<bool>(), any::<bool>(), proptest::option::of(200..600_u16));
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), proptest::option::of(200..600_u16));
     (times, counts, any_chunks(), usage, flags).prop_map(
-        |(times, counts, chunks, usage, (streamed, failed, status))| RequestRecord {
+        |(times, counts, chunks, usage, (streamed, failed, to_cancel, status))| RequestRecord {
             index: counts.4,
             user: counts.4,
             max_tokens: counts.0,
@@ -52,6 +52,8 @@ fn any_record() -> impl Strategy<Value = RequestRecord> {
             token_source: TokenSource::Usage,
             finish_reason: None,
             connect: times.4,
+            to_cancel,
+            cancelled: to_cancel && !failed && counts.4 > 2,
             failure: failed.then(|| Failure::new(FailureClass::Timeout, "late")),
         },
     )
@@ -98,6 +100,9 @@ proptest! {
         }
         prop_assert!(summary.tokens_per_chunk.is_finite());
         prop_assert!(summary.errors <= summary.n && summary.failures.values().sum::<u64>() == summary.errors);
+        let aside = trial.records.iter().filter(|record| record.is_set_aside()).count() as u64;
+        prop_assert_eq!(summary.n + aside, trial.records.len() as u64);
+        prop_assert!(summary.cancelled <= aside);
         let expected = baseline.map(|output_tokens| Expected { output_tokens, of: "the baseline" });
         for invalid in check_trust(&trial, &summary, expected) {
             prop_assert!(!invalid.reason.is_empty() && !invalid.hint.is_empty());

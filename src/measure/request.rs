@@ -36,10 +36,10 @@ pub(crate) fn start(record: &RequestRecord, pacing: Pacing) -> Nanos {
 }
 
 impl RequestMetrics {
-    /// The figures of `record`; none for a failed request.
+    /// The figures of `record`; none for a request that failed or was given up.
     pub fn of(record: &RequestRecord, pacing: Pacing) -> Self {
         let (Some(first), Some(last)) = (record.chunks.first(), record.chunks.last()) else { return Self::default() };
-        if record.failure.is_some() {
+        if !record.is_answered() {
             return Self::default();
         }
         let start = start(record, pacing);
@@ -137,6 +137,8 @@ pub(crate) mod tests {
             usage: Some(Usage { input: 10, output, cached: Some(0), reasoning: None }),
             finish_reason: Some("length".into()),
             connect: None,
+            to_cancel: false,
+            cancelled: false,
             failure: None,
             input_tokens: 10,
             output_tokens: output,
@@ -203,6 +205,8 @@ pub(crate) mod tests {
             bytes: reads.concat().into_bytes(),
             closed: 1000,
             connect: None,
+            to_cancel: false,
+            cancelled: false,
             failure: None,
         };
         openai_chat::interpret(&raw, &Tokenizer::bundled())

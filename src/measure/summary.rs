@@ -58,8 +58,10 @@ pub enum Value {
 /// The figures of one trial.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrialSummary {
-    /// Requests attempted, failures included.
+    /// Requests attempted, failures included and those left out that the client was to give up on purpose.
     pub n: u64,
+    /// Requests that the client gave up on purpose.
+    pub cancelled: u64,
     /// Requests that failed.
     pub errors: u64,
     /// Failed requests by class.
@@ -100,11 +102,14 @@ impl TrialSummary {
         for failure in records.iter().filter_map(|r| r.failure.as_ref()) {
             *failures.entry(failure.class).or_insert(0) += 1;
         }
-        let good = || records.iter().filter(|r| r.failure.is_none());
+        let good = || records.iter().filter(|r| r.is_answered());
+        let aside = records.iter().filter(|r| r.is_set_aside()).count();
+        let cancelled = records.iter().filter(|r| r.cancelled).count();
         let chunks: usize = good().filter(|r| r.streamed).map(|r| r.chunks.len()).sum();
         let tokens: u64 = good().filter(|r| r.streamed).map(|r| u64::from(r.output_tokens)).sum();
         Self {
-            n: records.len() as u64,
+            n: (records.len() - aside) as u64,
+            cancelled: cancelled as u64,
             errors: failures.values().sum(),
             failures,
             window,
@@ -167,7 +172,7 @@ fn distributions(trial: &Trial, metrics: &[RequestMetrics]) -> BTreeMap<Metric, 
     // never looks like an improvement: once a request, and once per missing token for per-token values.
     let lost = failed.clone().count();
     let lost_tokens: usize = failed.map(|r| r.max_tokens.saturating_sub(1) as usize).sum();
-    let good = || records.iter().filter(|r| r.failure.is_none());
+    let good = || records.iter().filter(|r| r.is_answered());
     let streaming = |r: &&RequestRecord| r.streamed;
     let gaps = |r: &RequestRecord| -> Vec<f64> {
         r.chunks.windows(2).map(|pair| millis(pair[1].at.saturating_sub(pair[0].at))).collect()
@@ -187,7 +192,7 @@ fn distributions(trial: &Trial, metrics: &[RequestMetrics]) -> BTreeMap<Metric, 
     add(Metric::Itl, itl, if trial.stream { lost_tokens } else { 0 });
     let chunk_gaps = good().filter(streaming).flat_map(gaps).collect();
     add(Metric::ChunkGap, chunk_gaps, if trial.stream { lost_tokens } else { 0 });
-    let answered = || records.iter().filter(|r| r.headers.is_some());
+    let answered = || records.iter().filter(|r| r.headers.is_some() && !r.is_set_aside());
     add(Metric::Connect, answered().map(|r| millis(r.connect.unwrap_or(0))).collect(), 0);
     add(Metric::SendLag, records.iter().map(|r| millis(r.sent.saturating_sub(r.scheduled))).collect(), 0);
     add(Metric::InputTokens, good().map(|r| f64::from(r.input_tokens)).collect(), 0);
@@ -208,7 +213,7 @@ fn singles(
     whole: Window,
 ) -> BTreeMap<Metric, Value> {
     let records = &trial.records;
-    let good = || records.iter().filter(|r| r.failure.is_none());
+    let good = || records.iter().filter(|r| r.is_answered());
     // A window shorter than half the trial shows ramp-up and drain rather than the server.
     let steady = window.seconds() > 0.0 && window.seconds() >= 0.5 * whole.seconds();
     let rate = |count: f64| match (steady, count > 0.0) {
@@ -225,8 +230,9 @@ fn singles(
     let completed = good().filter(|r| window.holds(r.closed)).count();
     let in_flight: Nanos = records.iter().map(|r| window.overlap(start(r, trial.pacing), r.closed)).sum();
     let paces: Vec<f64> = metrics.iter().filter_map(|m| m.tpot).filter(|t| *t > 0).map(|t| 1e9 / t as f64).collect();
-    let scheduled = records.len() + trial.client.unsent as usize;
-    let failed = records.len() - good().count();
+    // Requests that were to be given up were never to succeed or fail.
+    let scheduled = records.iter().filter(|r| !r.is_set_aside()).count() + trial.client.unsent as usize;
+    let failed = records.iter().filter(|r| r.failure.is_some()).count();
     let mut all = BTreeMap::from([
         (Metric::OutputThroughput, rate(output as f64)),
         (Metric::TotalThroughput, rate((output + input) as f64)),
@@ -269,7 +275,7 @@ fn tokens_in(record: &RequestRecord, window: Window) -> u64 {
 }
 
 fn meets(record: &RequestRecord, metrics: &RequestMetrics, slo: &Slo) -> bool {
-    record.failure.is_none()
+    record.is_answered()
         && slo.limits.iter().all(|(metric, limit)| match metrics.get(*metric) {
             Some(value) => value <= *limit,
             // One token has no pace to be too slow.
@@ -311,6 +317,34 @@ mod tests {
         assert_eq!(value(&summary, "ttft.mean"), Value::Censored);
         assert_eq!(value(&summary, "ttft.min"), Value::Known(1.0));
         assert_eq!(value(&summary, "error_rate"), Value::Known(0.1));
+    }
+
+    #[test]
+    fn requests_that_were_given_up_are_in_no_figure() {
+        let slo = Slo { limits: vec![(Metric::Ttft, 5 * MS)] };
+        let one = |ms: Nanos| record(0, 0, &[(ms * MS, 1), ((ms + 10) * MS, 1)]);
+        let mut records: Vec<_> = (1..=9).map(one).collect();
+        records.push(failed(one(4)));
+        let before = TrialSummary::of(&trial(records.clone(), Pacing::Open { max_in_flight: None }), &slo);
+        for ms in [2, 7, 8] {
+            records.push(RequestRecord { to_cancel: true, cancelled: true, usage: None, ..one(ms) });
+        }
+        // This one had ended by then, as it might not have done on a slower server.
+        records.push(RequestRecord { to_cancel: true, ..one(1) });
+        let after = TrialSummary::of(&trial(records.clone(), Pacing::Open { max_in_flight: None }), &slo);
+        assert_eq!((after.n, after.errors, after.cancelled), (10, 1, 3));
+        for id in ["ttft.p50", "tpot.mean", "itl.mean", "output_tokens.mean", "input_tokens.mean"] {
+            assert_eq!(value(&after, id), value(&before, id), "{id}");
+        }
+        for id in ["error_rate", "goodput_ratio", "prefix_hit_ratio", "output_throughput"] {
+            assert_eq!(value(&after, id), value(&before, id), "{id}");
+        }
+        assert_eq!(value(&after, "error_rate"), Value::Known(0.1));
+        records.retain(|record| record.to_cancel);
+        let none = trial(records, Pacing::Batch { size: 3 });
+        let summary = TrialSummary::of(&none, &slo);
+        let found = crate::measure::check_trust(&none, &summary, None);
+        assert_eq!(found[0].reason, "all 4 requests that were sent were to be cancelled on purpose");
     }
 
     #[test]

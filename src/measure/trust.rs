@@ -37,6 +37,7 @@ pub struct Expected {
 pub fn check(trial: &Trial, summary: &TrialSummary, expected: Option<Expected>) -> Vec<Invalid> {
     [
         nothing_sent(trial),
+        every_request_set_aside(trial, summary),
         every_request_failed(trial, summary),
         rate_limited(trial, summary),
         not_streamed(trial, summary),
@@ -75,6 +76,14 @@ fn nothing_sent(trial: &Trial) -> Option<Invalid> {
     })
 }
 
+fn every_request_set_aside(trial: &Trial, summary: &TrialSummary) -> Option<Invalid> {
+    (summary.n == 0 && !trial.records.is_empty()).then(|| Invalid {
+        passing: false,
+        reason: format!("all {} requests that were sent were to be cancelled on purpose", trial.records.len()),
+        hint: "lower `request.cancel.rate`, or send more requests".into(),
+    })
+}
+
 fn every_request_failed(trial: &Trial, summary: &TrialSummary) -> Option<Invalid> {
     let first = trial.records.iter().find_map(|r| r.failure.as_ref())?;
     (summary.errors == summary.n).then(|| Invalid {
@@ -104,7 +113,7 @@ fn not_streamed(trial: &Trial, summary: &TrialSummary) -> Option<Invalid> {
         return None;
     }
     let hint = "check that the server streams (`stream: true`) and that no proxy in between buffers".to_owned();
-    let good = || trial.records.iter().filter(|r| r.failure.is_none());
+    let good = || trial.records.iter().filter(|r| r.is_answered());
     let bodies = good().filter(|r| !r.streamed).count();
     if bodies > 0 {
         return Some(Invalid {

@@ -6,8 +6,8 @@ use crate::plan::hash::hash;
 use crate::plan::prompts::Prompts;
 use crate::plan::trace::{TraceRequest, implied_reuse, replayed};
 use crate::plan::words::{TooFewWords, Words};
-use crate::plan::{Pacing, Plan, PlannedRequest, arrival};
-use crate::scenario::{Case, Load, LoadKind};
+use crate::plan::{Cancel, Pacing, Plan, PlannedRequest, arrival};
+use crate::scenario::{Cancellation, Case, Load, LoadKind};
 use crate::tokens::Tokenizer;
 use crate::units::Nanos;
 
@@ -97,7 +97,10 @@ pub fn build(case: &Case, sources: &Sources<'_>) -> Result<Plan, PlanError> {
     let mut requests = Vec::with_capacity(times.len());
     for (index, at) in (0..).zip(&times) {
         let (prompt, max_tokens) = prompts.next(index)?;
-        requests.push(PlannedRequest { index, user: index % users, at: *at, prompt, max_tokens });
+        requests.push(PlannedRequest { index, user: index % users, at: *at, prompt, max_tokens, cancel: None });
+    }
+    if let Some(cancellation) = &case.request.cancel {
+        cancel(&mut requests, cancellation, case.workload.seed);
     }
     let mut plan = Plan {
         pacing: pacing(&case.load),
@@ -111,10 +114,21 @@ pub fn build(case: &Case, sources: &Sources<'_>) -> Result<Plan, PlanError> {
     let mut warmup = Prompts::new(&case.workload, sources, Purpose::Warmup);
     for index in 0..case.load.warmup {
         let (prompt, max_tokens) = warmup.next(index)?;
-        plan.warmup.push(PlannedRequest { index, user: index % users, at: 0, prompt, max_tokens });
+        plan.warmup.push(PlannedRequest { index, user: index % users, at: 0, prompt, max_tokens, cancel: None });
     }
     plan.hash = hash(&plan);
     Ok(plan)
+}
+
+/// Gives up the share of the requests that was asked for, whichever the seed says.
+fn cancel(requests: &mut [PlannedRequest], cancellation: &Cancellation, seed: u64) {
+    let mut draw = Draw::new(seed, Purpose::Cancel);
+    let mut drawn: Vec<(f64, usize)> = (0..requests.len()).map(|index| (draw.uniform(), index)).collect();
+    drawn.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let cancel = Cancel { after: cancellation.after.map(|time| time.0), after_tokens: cancellation.after_tokens };
+    for (_, index) in &drawn[..cancellation.of(requests.len())] {
+        requests[*index].cancel = Some(cancel);
+    }
 }
 
 /// Whether so many requests, which take the prompts of `trace` in turn, share enough of them.

@@ -18,6 +18,7 @@ pub(crate) enum Purpose {
     Salt,
     Noise,
     Block,
+    Cancel,
 }
 
 /// A reproducible sequence of random numbers.

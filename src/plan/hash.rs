@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::plan::{Pacing, Plan, PlannedRequest};
+use crate::plan::{Cancel, Pacing, Plan, PlannedRequest};
 
 /// `sha256:` and 32 hexadecimal digits over everything that is sent and when.
 ///
@@ -25,6 +25,12 @@ pub(super) fn hash(plan: &Plan) -> String {
         sha.update((list.len() as u64).to_le_bytes());
         for planned in list {
             request(&mut sha, planned, &mut parts);
+        }
+    }
+    // Last and only if there are any, so that plans without them keep their names.
+    for request in &plan.requests {
+        if let Some(Cancel { after, after_tokens }) = request.cancel {
+            text(&mut sha, Some(&format!("cancel {} {after:?} {after_tokens:?}", request.index)));
         }
     }
     let digest = sha.finalize();

@@ -15,7 +15,7 @@ mod words;
 pub use build::{PlanError, Sources, build};
 pub use dataset::{DatasetError, Item, parse as parse_dataset};
 pub(crate) use draw::{Draw, Purpose};
-pub use model::{Pacing, Plan, PlannedRequest, Prompt};
+pub use model::{Cancel, Pacing, Plan, PlannedRequest, Prompt};
 pub use salt::{SALT_TOKENS, Salt};
 pub use trace::{Reuse, TRACE_BLOCK_TOKENS, TraceRequest, implied_reuse, parse_trace, replayed};
 pub use words::{TooFewWords, Words};

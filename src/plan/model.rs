@@ -58,6 +58,17 @@ pub struct PlannedRequest {
     pub prompt: Prompt,
     /// Answer tokens asked for.
     pub max_tokens: u32,
+    /// When the client gives it up on purpose.
+    pub cancel: Option<Cancel>,
+}
+
+/// When the client gives up a request on purpose: at whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cancel {
+    /// So long after it was sent.
+    pub after: Option<Nanos>,
+    /// With so many tokens of its answer.
+    pub after_tokens: Option<u32>,
 }
 
 /// A prompt in the parts that caching distinguishes. The text sent is

@@ -151,6 +151,7 @@ impl<'a> Prompts<'a> {
                     salt_tokens,
                 },
                 max_tokens: 1,
+                cancel: None,
             })
             .collect()
     }

@@ -35,7 +35,9 @@ pub fn remembered(plan: &Plan, baseline: &Baseline) -> Option<Duration> {
         Pacing::Closed { users, .. } => (f64::from(users.max(1)), None),
         Pacing::Batch { size } => (f64::from(size.max(1)), None),
     };
-    let by_rate = || value("request_throughput").filter(|rate| *rate > 0.0).map(|rate| all / rate);
+    // The rate leaves out what is to be given up.
+    let counted = plan.requests.iter().filter(|request| request.cancel.is_none()).count() as f64;
+    let by_rate = || value("request_throughput").filter(|rate| *rate > 0.0).map(|rate| counted / rate);
     let by_latency = || latency.map(|latency| all / users * latency);
     let unlimited = by_pacing.or_else(by_rate).or_else(by_latency);
     let limit = plan.duration.map(seconds);
@@ -84,6 +86,7 @@ mod tests {
             at: u64::from(index) * 1_000_000_000,
             prompt: prompt.clone(),
             max_tokens: 1,
+            cancel: None,
         };
         let requests = (0..20).map(request).collect();
         Plan {

@@ -293,3 +293,22 @@ fn the_prefix_cache_saves_what_the_model_says() {
     let broken = forecast_pairs(&case, &plan, [&off, &cold], terms).unwrap();
     assert_eq!(broken.checks[0].verdict, Verdict::Regressed);
 }
+
+#[test]
+fn a_slower_server_has_the_same_requests_in_its_figures() {
+    // An answer takes 117 ms, and 139.8 ms on the slower server, where the chosen ones do not end in time.
+    let text = "[workload]\ninput_tokens = 40\noutput_tokens = 20\n[load]\nconcurrency = 1\nramp_up = \"0s\"\n\
+                requests = 10\nwarmup = 0\n[request]\ncancel = { rate = \"40%\", after = \"130ms\" }\n";
+    let (case, plan) = planned("users", text).remove(0);
+    for (decode, ms) in [(0.0, 117.0), (0.3, 139.8)] {
+        let config = Embedded { jitter: Share(0.0), ..slower(0.0, decode) };
+        for trial in trials(&case, &plan, &config, 1, 2) {
+            assert_eq!((trial.n, trial.errors), (6, 0));
+            for id in ["e2e_latency.p50", "e2e_latency.mean"] {
+                let found = trial.values[id].unwrap();
+                assert!((found - ms).abs() < 1e-6, "{id}: {found}, not {ms}");
+            }
+            assert_eq!((trial.values["ttft.p50"], trial.values["error_rate"]), (Some(41.0), Some(0.0)));
+        }
+    }
+}

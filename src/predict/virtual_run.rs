@@ -192,6 +192,10 @@ fn trial(case: &Case, plan: &Plan, mut records: Vec<RequestRecord>) -> Trial {
 
 /// An answer that was not asked for as a stream: everything is read at its end.
 fn in_one_piece(record: &mut RequestRecord) {
+    if record.cancelled {
+        // Nothing of it was there yet.
+        record.chunks.clear();
+    }
     let tokens = record.chunks.iter().map(|chunk| chunk.tokens).sum();
     let Some(mut last) = record.chunks.last().copied() else { return };
     last.tokens = tokens;

@@ -295,6 +295,9 @@ pub struct TrialReport {
     pub token_source: Option<String>,
     /// Failed requests by class.
     pub failures: BTreeMap<String, u64>,
+    /// Requests that the client gave up on purpose before their end; in no other figure.
+    #[serde(default)]
+    pub cancelled: u64,
     /// Requests that opened a connection.
     pub new_connections: u64,
     /// Stream events that shared a network read.

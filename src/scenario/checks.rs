@@ -16,7 +16,7 @@ pub(super) struct Facts {
     slo: bool,
     /// What comparisons are made with.
     against: Against,
-    /// Requests of a trial that no duration cuts short.
+    /// Requests of a trial that no duration cuts short, cancelled ones left out.
     requests: Option<u32>,
 }
 
@@ -24,6 +24,8 @@ impl Facts {
     pub(super) fn of(load: &Load, request: &RequestOptions, slo: &Slo, against: Against) -> Self {
         // None at all is an error of its own, which needs no warning beside it.
         let requests = load.requests.filter(|requests| *requests > 0 && load.duration.is_none());
+        let cancelled = |requests| request.cancel.map_or(0, |cancel| cancel.of(requests as usize) as u32);
+        let requests = requests.map(|requests| requests - cancelled(requests));
         Self { stream: request.stream, slo: !slo.limits.is_empty(), against, requests }
     }
 }

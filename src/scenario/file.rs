@@ -216,6 +216,22 @@ pub(super) struct RequestFile {
     /// Merged into the request's body: `{ ignore_eos = true }`.
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub extra: BTreeMap<String, toml::Value>,
+    /// Requests that the client gives up on purpose: `{ rate = "10%", after = "200ms" }`. Default: none.
+    pub cancel: Option<CancelFile>,
+}
+
+/// Requests that the client gives up on purpose. Needs `rate` and at least one of `after` and `after_tokens`.
+#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["rate"]))]
+pub(super) struct CancelFile {
+    /// Share of the requests of a trial, chosen by the seed.
+    pub rate: Option<Share>,
+    /// So long after a request was sent its connection is closed.
+    pub after: Option<Time>,
+    /// With so many tokens of its answer a request's connection is closed.
+    #[schemars(range(min = 1))]
+    pub after_tokens: Option<u32>,
 }
 
 /// How often a case is measured.

@@ -18,8 +18,8 @@ mod workload;
 pub use limit::{Against, Bound, Limit, LimitError, Margin, Reference};
 pub use load::{check, load};
 pub use model::{
-    Arrival, Case, Check, Compare, Conversation, Dataset, DatasetFormat, Gate, Length, Load, LoadKind, OnInconclusive,
-    OnMissing, Prefix, Protocol, RequestOptions, Slo, SystemPrompt, Trials, Workload,
+    Arrival, Cancellation, Case, Check, Compare, Conversation, Dataset, DatasetFormat, Gate, Length, Load, LoadKind,
+    OnInconclusive, OnMissing, Prefix, Protocol, RequestOptions, Slo, SystemPrompt, Trials, Workload,
 };
 pub use schema::schema;
 

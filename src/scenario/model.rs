@@ -225,6 +225,27 @@ pub struct RequestOptions {
     pub no_progress: Time,
     /// Merged into the request's body.
     pub extra: BTreeMap<String, serde_json::Value>,
+    /// Requests that the client gives up on purpose.
+    pub cancel: Option<Cancellation>,
+}
+
+/// Requests that the client gives up on purpose, as users do who close a tab. What is first ends such a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cancellation {
+    /// Part of a trial's requests, above 0 and below 1.
+    pub rate: f64,
+    /// Time after it was sent.
+    pub after: Option<Time>,
+    /// Tokens of its answer.
+    pub after_tokens: Option<u32>,
+}
+
+impl Cancellation {
+    /// How many of so many requests are given up: at least one, and not all.
+    pub fn of(&self, requests: usize) -> usize {
+        let most = requests.saturating_sub(1);
+        ((self.rate * requests as f64).round() as usize).max(1).min(most)
+    }
 }
 
 /// Protocols of inference servers.

@@ -1,10 +1,13 @@
 //! From a decoded scenario to a case: what the types cannot say is checked here and in the modules beside it.
 
-use super::file::{CompareFile, RequestFile, ScenarioFile, TrialsFile};
-use super::{Against, Case, Compare, RequestOptions, Slo, Trials, checks, defaults, pacing, unsupported, workload};
+use super::file::{CancelFile, CompareFile, RequestFile, ScenarioFile, TrialsFile};
+use super::{
+    Against, Cancellation, Case, Compare, RequestOptions, Slo, Trials, checks, defaults, pacing, unsupported, workload,
+};
 use crate::metric::Metric;
 use crate::names;
 use crate::toml_file::{Checker, Document, Problem, Problems, did_you_mean};
+use crate::units::Time;
 
 /// Metrics that a single request has, so that an objective can be set for it.
 const SLO_METRICS: [Metric; 7] = [
@@ -70,14 +73,47 @@ fn request(file: &RequestFile, checker: &mut Checker<'_, '_>) -> RequestOptions 
         let problem = Problem::warning(message).at(checker.doc.value_span(&path));
         checker.problems.push(problem.hint(format!("raise `request.timeout` above {no_progress}, or lower this")));
     }
+    let stream = file.stream.unwrap_or(true);
     RequestOptions {
         protocol: file.protocol.unwrap_or_default(),
-        stream: file.stream.unwrap_or(true),
+        stream,
         http2: file.http2.unwrap_or(false),
         timeout,
         no_progress: file.no_progress.unwrap_or(defaults::NO_PROGRESS.min(timeout)),
         extra: checker.request_body(&["request", "extra"], &file.extra),
+        cancel: file.cancel.as_ref().map(|cancel| cancellation(cancel, stream, timeout, checker)),
     }
+}
+
+fn cancellation(file: &CancelFile, stream: bool, timeout: Time, checker: &mut Checker<'_, '_>) -> Cancellation {
+    let table = ["request", "cancel"];
+    let [rate, after, after_tokens] = ["rate", "after", "after_tokens"].map(|key| ["request", "cancel", key]);
+    if file.rate.is_none() {
+        let hint = "write for example `rate = \"10%\"`";
+        checker.absent(&table, "`request.cancel` does not say how many requests are cancelled", hint);
+    }
+    // Without any request left there is nothing to measure.
+    if file.rate.is_some_and(|rate| !(rate.0 > 0.0 && rate.0 < 1.0)) {
+        let problem = checker.at(&rate, "`request.cancel.rate` must be above 0% and below 100%");
+        checker.problems.push(problem);
+    }
+    if file.after.is_none() && file.after_tokens.is_none() {
+        let hint = "write `after = \"200ms\"`, `after_tokens = 5`, or both";
+        checker.absent(&table, "`request.cancel` does not say when requests are cancelled", hint);
+    }
+    checker.some_time(&after, file.after);
+    checker.positive(&after_tokens, file.after_tokens);
+    if let Some(key) = checker.doc.key_span(&after_tokens).filter(|_| !stream) {
+        let problem = Problem::error("`request.cancel.after_tokens` needs a streamed answer").at(key);
+        let problem = problem.context(checker.doc.value_span(&["request", "stream"]), "switched off here");
+        checker.problems.push(problem.hint("use `after`, or remove `stream = false`"));
+    }
+    if file.after.is_some_and(|time| time >= timeout) {
+        let message = format!("`request.cancel.after` never applies: a request ends after {timeout}");
+        let problem = Problem::warning(message).at(checker.doc.value_span(&after));
+        checker.problems.push(problem.hint("raise `request.timeout`, or lower this"));
+    }
+    Cancellation { rate: file.rate.unwrap_or_default().0, after: file.after, after_tokens: file.after_tokens }
 }
 
 fn trials(file: &TrialsFile, against: Against, checker: &mut Checker<'_, '_>) -> Trials {

@@ -46,12 +46,21 @@ struct Trial<'a, F> {
     duration: Option<Nanos>,
     /// Model time of the records' zero.
     origin: Nanos,
-    /// Groups to start, as (model time, lane, group).
-    agenda: BTreeSet<(Nanos, usize, usize)>,
+    /// What the client does next, by model time.
+    agenda: BTreeSet<(Nanos, Event)>,
     /// The group that each lane is in and how many of its requests have not ended.
     progress: Vec<(usize, usize)>,
     flights: BTreeMap<u64, Flight>,
     records: Vec<RequestRecord>,
+}
+
+/// Something that the client does. Of several at one time the cancellations come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    /// Gives a request up.
+    Cancel(u64),
+    /// Starts a group of a lane.
+    Start { lane: usize, group: usize },
 }
 
 /// A request in the model.
@@ -59,6 +68,10 @@ struct Flight {
     lane: usize,
     fault: Option<FaultKind>,
     prompt_tokens: u32,
+    /// Model time at which the client gives it up.
+    cancel_at: Option<Nanos>,
+    /// Tokens with which it does.
+    cancel_with: Option<u32>,
     record: RequestRecord,
 }
 
@@ -95,7 +108,9 @@ impl Replayer {
         ids: &impl Fn(&str) -> Vec<u32>,
     ) -> Vec<RequestRecord> {
         let origin = self.now;
-        let agenda = lanes.iter().enumerate().map(|(lane, of)| (origin.saturating_add(of.start), lane, 0)).collect();
+        let start = |lane| Event::Start { lane, group: 0 };
+        let agenda =
+            lanes.iter().enumerate().map(|(lane, of)| (origin.saturating_add(of.start), start(lane))).collect();
         let progress = vec![(0, 0); lanes.len()];
         let mut trial = Trial {
             requests,
@@ -113,10 +128,17 @@ impl Replayer {
             let step_at = self.model.next_ready();
             match trial.agenda.first().copied() {
                 // What is sent at the very moment that a step starts is in time for it.
-                Some((at, lane, group)) if step_at.is_none_or(|step_at| at <= step_at) => {
+                Some((at, event)) if step_at.is_none_or(|step_at| at <= step_at) => {
                     trial.agenda.pop_first();
-                    self.now = self.now.max(at);
-                    self.start(&mut trial, at, lane, group);
+                    match event {
+                        Event::Start { lane, group } => self.start(&mut trial, at, lane, group),
+                        Event::Cancel(id) if trial.cancel(id, at) => {
+                            self.now = self.now.max(at);
+                            self.model.cancel(id);
+                        }
+                        // It had ended before.
+                        Event::Cancel(_) => {}
+                    }
                 }
                 _ => {
                     let Some(step) = step_at.and_then(|at| self.model.step(at)) else { break };
@@ -134,6 +156,7 @@ impl Replayer {
 
     /// Sends a group's requests at model time `at`.
     fn start<F: Fn(&str) -> Vec<u32>>(&mut self, trial: &mut Trial<'_, F>, at: Nanos, lane: usize, group: usize) {
+        self.now = self.now.max(at);
         let since = at - trial.origin;
         if trial.duration.is_some_and(|duration| since > duration) || group >= trial.lanes[lane].groups.len() {
             return;
@@ -160,7 +183,11 @@ impl Replayer {
             match status {
                 Ok(()) => {
                     trial.progress[lane].1 += 1;
-                    trial.flights.insert(id, Flight { lane, fault, prompt_tokens, record });
+                    let cancel_at = planned.cancel.and_then(|cancel| Some(at.saturating_add(cancel.after?)));
+                    let cancel_with = planned.cancel.and_then(|cancel| cancel.after_tokens);
+                    trial.agenda.extend(cancel_at.map(|at| (at, Event::Cancel(id))));
+                    let flight = Flight { lane, fault, prompt_tokens, cancel_at, cancel_with, record };
+                    trial.flights.insert(id, flight);
                 }
                 Err((status, message)) => {
                     record.status = Some(status);
@@ -173,7 +200,7 @@ impl Replayer {
             }
         }
         if trial.progress[lane].1 == 0 {
-            trial.agenda.insert((at, lane, group + 1));
+            trial.agenda.insert((at, Event::Start { lane, group: group + 1 }));
         }
     }
 }
@@ -182,6 +209,10 @@ impl<F> Trial<'_, F> {
     /// A token has left the server at model time `end`.
     fn token(&mut self, emission: &Emission, end: Nanos) {
         let Some(flight) = self.flights.get_mut(&emission.id) else { return };
+        // The step ran on although the client had gone.
+        if flight.cancel_at.is_some_and(|cancel_at| cancel_at < end) {
+            return;
+        }
         let at = end - self.origin;
         let seen = match flight.fault {
             Some(FaultKind::Empty | FaultKind::NoStream) => false,
@@ -193,17 +224,41 @@ impl<F> Trial<'_, F> {
             flight.record.chunks.push(Chunk { at, tokens: 1, reasoning: false });
         }
         if !emission.last {
+            if flight.cancel_with.is_some_and(|tokens| flight.record.chunks.len() as u32 >= tokens) {
+                flight.cancel_with = None;
+                self.agenda.insert((end, Event::Cancel(emission.id)));
+            }
+            return;
+        }
+        // A client does not wait for the end of a stall if it is to give up before.
+        if flight.fault == Some(FaultKind::Stall) && flight.cancel_at.is_some() {
             return;
         }
         if let Some(mut flight) = self.flights.remove(&emission.id) {
             finish(&mut flight, at, emission);
-            let (group, left) = &mut self.progress[flight.lane];
-            *left -= 1;
-            if *left == 0 {
-                self.agenda.insert((end, flight.lane, *group + 1));
-            }
-            self.records.push(flight.record);
+            self.end(flight, end);
         }
+    }
+
+    /// The client gives a request up at model time `at`. False if it had ended before.
+    fn cancel(&mut self, id: u64, at: Nanos) -> bool {
+        let Some(mut flight) = self.flights.remove(&id) else { return false };
+        flight.record.closed = at - self.origin;
+        flight.record.output_tokens = flight.record.chunks.len() as u32;
+        flight.record.token_source = TokenSource::Tokenizer;
+        flight.record.cancelled = true;
+        self.end(flight, at);
+        true
+    }
+
+    /// Keeps a request's record, and starts what waited for its end.
+    fn end(&mut self, flight: Flight, at: Nanos) {
+        let (group, left) = &mut self.progress[flight.lane];
+        *left -= 1;
+        if *left == 0 {
+            self.agenda.insert((at, Event::Start { lane: flight.lane, group: *group + 1 }));
+        }
+        self.records.push(flight.record);
     }
 }
 
@@ -230,6 +285,8 @@ fn sent(planned: &PlannedRequest, at: Nanos) -> RequestRecord {
         usage: None,
         finish_reason: None,
         connect: None,
+        to_cancel: planned.cancel.is_some(),
+        cancelled: false,
         failure: None,
     }
 }

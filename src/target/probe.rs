@@ -185,6 +185,7 @@ pub fn smoke(
             input_tokens,
             request_id: format!("smoke-{}", std::process::id()),
             body: Bytes::from(body),
+            cancel: None,
         }],
     };
     let url = round.url.clone();

@@ -62,6 +62,7 @@ struct Answer {
     finish_reason: Option<String>,
     /// Stamp of the end mark.
     done: Option<Nanos>,
+    cancelled: bool,
     failure: Option<Failure>,
 }
 
@@ -99,7 +100,7 @@ impl Answer {
             Ok(Message::Done) => self.done = Some(raw.closed),
             Ok(Message::Error(message)) => self.failure = Some(Failure::new(FailureClass::ErrorEvent, message)),
             // A body that broke off is not JSON either, and that is the better reason.
-            Err(_) if raw.failure.is_some() => {}
+            Err(_) if raw.failure.is_some() || raw.cancelled => {}
             Err(reason) => {
                 self.failure = Some(Failure::new(FailureClass::Parse, format!("{reason} in the body: {}", raw.text())));
             }
@@ -117,7 +118,12 @@ impl Answer {
         }
         if let Err(error) = result {
             self.failure = Some(Failure::new(FailureClass::Parse, error.to_string()));
-        } else if self.first_event.is_none() && !raw.event_stream && !raw.bytes.is_empty() && raw.failure.is_none() {
+        } else if self.first_event.is_none()
+            && !raw.event_stream
+            && !raw.bytes.is_empty()
+            && raw.failure.is_none()
+            && !raw.cancelled
+        {
             let message = format!("neither a stream of events nor JSON: {}", raw.text());
             self.failure = Some(Failure::new(FailureClass::Parse, message));
         }
@@ -170,6 +176,11 @@ impl Answer {
     /// Finds what is wrong with the answer as a whole; what the bytes themselves said came first and stands.
     fn judge(&mut self, raw: &RawRequest) {
         if self.failure.is_some() {
+            return;
+        }
+        // What had its end mark was whole before it was given up.
+        self.cancelled = raw.cancelled && self.done.is_none();
+        if self.cancelled {
             return;
         }
         let finished = self.done.is_some() || self.finish_reason.is_some();
@@ -229,8 +240,38 @@ impl Answer {
             token_source: counts.source,
             finish_reason: self.finish_reason,
             connect: raw.connect,
+            to_cancel: raw.to_cancel,
+            cancelled: self.cancelled,
             failure: self.failure,
         }
+    }
+}
+
+/// Counts the tokens of an answer while it comes: those that the server counts, or events with text.
+#[derive(Debug)]
+pub struct Progress {
+    parser: SseParser,
+    decode: Decode,
+    events: u32,
+    counted: u32,
+}
+
+impl Progress {
+    pub(super) fn new(decode: Decode) -> Self {
+        Self { parser: SseParser::new(MAX_EVENT_BYTES), decode, events: 0, counted: 0 }
+    }
+
+    /// Takes the bytes of a read. The tokens so far.
+    pub fn push(&mut self, bytes: &[u8]) -> u32 {
+        let Self { parser, decode, events, counted } = self;
+        // What cannot be read has no tokens; what is wrong with it is found after the stream.
+        let _ = parser.push(bytes, 0, &mut |event: SseEvent<'_>| {
+            if let Ok(Message::Part(part)) = decode(event.name, &String::from_utf8_lossy(event.data)) {
+                *events += u32::from(!(part.answer.is_empty() && part.reasoning.is_empty()));
+                *counted = (*counted).max(part.usage.and_then(|usage| usage.output).unwrap_or(0));
+            }
+        });
+        (*events).max(*counted)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::openai_chat::interpret;
+use super::openai_chat::{interpret, progress};
 use super::raw::{RawRequest, Read};
 use crate::record::{Failure, FailureClass, RequestRecord, TokenSource, Usage};
 use crate::tokens::Tokenizer;
@@ -29,6 +29,8 @@ fn raw(reads: &[&[u8]]) -> RawRequest {
         bytes: reads.concat(),
         closed: 999,
         connect: None,
+        to_cancel: false,
+        cancelled: false,
         failure: None,
     }
 }
@@ -300,6 +302,45 @@ fn no_answer_is_the_transport_s_failure() {
     let refused = RawRequest { failure: Some(failure.clone()), ..none.clone() };
     assert_eq!(interpret(&refused, &Tokenizer::bundled()).failure, Some(failure));
     assert_eq!(class(&interpret(&none, &Tokenizer::bundled())), Some(FailureClass::Truncated));
+}
+
+#[test]
+fn what_was_given_up_is_no_failure_unless_it_had_failed_or_ended() {
+    let text = content("The");
+    let error = "data: {\"error\":\"oom\"}\n\n";
+    // Reads, status, and then: given up, chunks with text, failure.
+    let table = [
+        (&[] as &[&str], None, true, 0, None),
+        (&[ROLE], Some(200), true, 0, None),
+        (&[ROLE, &text, "data: {\"cho"], Some(200), true, 1, None),
+        (&["{\"choices\":[{\"mess"], Some(200), true, 0, None),
+        (&[&text, STOP], Some(200), true, 1, None),
+        (&[&text, STOP, DONE], Some(200), false, 1, None),
+        (&[&text, error], Some(200), false, 1, Some(FailureClass::ErrorEvent)),
+        (&["no"], Some(503), false, 0, Some(FailureClass::HttpStatus)),
+    ];
+    for (reads, status, cancelled, chunks, failure) in table {
+        let bytes: Vec<&[u8]> = reads.iter().map(|read| read.as_bytes()).collect();
+        let event_stream = status == Some(200) && !reads.iter().any(|read| read.starts_with('{'));
+        let raw = RawRequest { status, event_stream, to_cancel: true, cancelled: true, ..raw(&bytes) };
+        let record = interpret(&raw, &Tokenizer::bundled());
+        assert_eq!((record.cancelled, record.chunks.len(), class(&record)), (cancelled, chunks, failure), "{reads:?}");
+        assert!(!record.is_answered() && record.is_set_aside() == failure.is_none());
+    }
+}
+
+#[test]
+fn tokens_are_counted_while_they_come() {
+    let mut progress = progress();
+    let stream = [ROLE, ": ping\n\n", &content("The"), &content(" end"), "data: ?\n\n", STOP, USAGE, DONE].concat();
+    // Byte by byte: an event counts when it is whole.
+    let so_far: Vec<u32> = stream.as_bytes().chunks(1).map(|byte| progress.push(byte)).collect();
+    let at = |tokens: u32| so_far.iter().position(|so_far| *so_far == tokens).unwrap() + 1;
+    assert!(stream[..at(1)].ends_with(&content("The")) && stream[..at(2)].ends_with(&content(" end")));
+    assert_eq!(so_far.last(), Some(&2));
+    // Where the server counts several tokens an event, so are they here.
+    let packed = content("The end of").replace("null", "{\"prompt_tokens\":9,\"completion_tokens\":3}");
+    assert_eq!(super::openai_chat::progress().push(packed.as_bytes()), 3);
 }
 
 proptest! {

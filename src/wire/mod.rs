@@ -9,6 +9,7 @@ pub mod openai_chat;
 mod raw;
 mod sse;
 
+pub use decode::Progress;
 pub(crate) use decode::status_message;
 pub use raw::{RawRequest, Read};
 pub use sse::{SseError, SseEvent, SseParser};

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::merge;
-use super::decode::{self, Message, Part, PartUsage, error_text};
+use super::decode::{self, Message, Part, PartUsage, Progress, error_text};
 use super::raw::RawRequest;
 use crate::record::RequestRecord;
 use crate::tokens::Tokenizer;
@@ -52,6 +52,11 @@ pub fn body(
 /// [`RequestRecord::failure`]; the chunks read before it are kept.
 pub fn interpret(raw: &RawRequest, tokenizer: &Tokenizer) -> RequestRecord {
     decode::interpret(raw, tokenizer, decode)
+}
+
+/// Counts the tokens of a streamed answer while it comes.
+pub fn progress() -> Progress {
+    Progress::new(decode)
 }
 
 /// A chunk of a stream or a whole answer; they differ in `delta` and `message` only.

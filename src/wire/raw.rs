@@ -34,6 +34,10 @@ pub struct RawRequest {
     pub closed: Nanos,
     /// Time to open the connection; `None` when a pooled one was used.
     pub connect: Option<Nanos>,
+    /// The client was to close the connection on purpose.
+    pub to_cancel: bool,
+    /// It did so before the answer had ended.
+    pub cancelled: bool,
     /// What went wrong below the protocol: `connect`, `tls`, `timeout`, `no_progress`, `truncated` for a body that broke
     /// off, or `parse` for one that is compressed or takes too much memory.
     pub failure: Option<Failure>,

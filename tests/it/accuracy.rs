@@ -42,6 +42,7 @@ fn plan(pacing: Pacing) -> Plan {
             salt_tokens: 0,
         },
         max_tokens: 12,
+        cancel: None,
     });
     Plan {
         pacing,
@@ -68,6 +69,7 @@ fn measure(plan: &Plan) -> Vec<RequestRecord> {
             input_tokens: planned.prompt.input_tokens,
             request_id: format!("accuracy-{}", planned.index),
             body: body.into(),
+            cancel: None,
         }
     });
     let round = Round {

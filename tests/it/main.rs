@@ -6,6 +6,7 @@ mod accept;
 mod accuracy;
 mod bad_files;
 mod bad_targets;
+mod cancel;
 mod interruption;
 mod judge;
 mod layers;

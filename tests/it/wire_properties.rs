@@ -57,6 +57,8 @@ fn record(reads: &[&[u8]], status: u16, event_stream: bool) -> RequestRecord {
         bytes: reads.concat(),
         closed: u64::MAX,
         connect: None,
+        to_cancel: false,
+        cancelled: false,
         failure: None,
     };
     openai_chat::interpret(&raw, &Tokenizer::bundled())

@@ -1,7 +1,8 @@
 use super::*;
 use crate::plan::{SALT_TOKENS, Salt};
 use crate::scenario::{
-    Arrival, Gate, Length, OnInconclusive, OnMissing, Prefix, Protocol, RequestOptions, Slo, Trials, Workload,
+    Arrival, Cancellation, Gate, Length, OnInconclusive, OnMissing, Prefix, Protocol, RequestOptions, Slo, Trials,
+    Workload,
 };
 use crate::units::Time;
 
@@ -29,6 +30,7 @@ fn case(kind: LoadKind, requests: Option<u32>, duration: Option<Time>) -> Case {
             timeout: Time::from_secs(60),
             no_progress: Time::from_secs(20),
             extra: std::collections::BTreeMap::new(),
+            cancel: None,
         },
         trials: Trials { min: 6, max: None, quick: 2 },
         gate: Gate {
@@ -147,4 +149,28 @@ fn salts_differ_by_run_trial_and_side_but_not_within_a_trial() {
     assert_ne!(salt("r", 1, "a"), salt("r", 1, "b"));
     assert_ne!(salt("r", 1, "a"), salt("s", 1, "a"));
     assert_ne!(salt("r", 1, "a"), Salt::new(&words, "r", "d", 1, "a").cut(SALT_TOKENS));
+}
+
+#[test]
+fn the_seed_says_which_requests_are_cancelled() {
+    let mut case = closed(40);
+    let before = plan_of(&case, None, None).unwrap();
+    case.request.cancel = Some(Cancellation { rate: 0.1, after: Some(Time::from_millis(200)), after_tokens: None });
+    let plan = plan_of(&case, None, None).unwrap();
+    let chosen = |plan: &Plan| -> Vec<u32> {
+        plan.requests.iter().filter(|request| request.cancel.is_some()).map(|request| request.index).collect()
+    };
+    assert_eq!(chosen(&plan).len(), 4);
+    assert!(plan.warmup.iter().all(|request| request.cancel.is_none()));
+    assert_eq!(plan.requests[chosen(&plan)[0] as usize].cancel.unwrap().after, Some(200_000_000));
+    // Everything else is as it was; only the name tells.
+    assert_ne!(plan.hash, before.hash);
+    assert!(plan.requests.iter().zip(&before.requests).all(|(a, b)| a.prompt == b.prompt && a.at == b.at));
+    let mut other = case.clone();
+    other.workload.seed = 43;
+    assert_ne!(chosen(&plan_of(&other, None, None).unwrap()), chosen(&plan));
+    case.request.cancel = Some(Cancellation { rate: 0.1, after: Some(Time::from_millis(201)), after_tokens: None });
+    let later = plan_of(&case, None, None).unwrap();
+    assert_eq!(chosen(&later), chosen(&plan));
+    assert_ne!(later.hash, plan.hash);
 }

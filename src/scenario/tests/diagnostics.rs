@@ -413,6 +413,32 @@ fn what_is_wrong_with_each_table() {
 }
 
 #[test]
+fn cancellations_that_say_too_little_or_too_much() {
+    let request = |text: &str| said(&format!("{GOOD}[request]\n{text}"));
+    for (found, message) in [
+        (request("cancel = { after = \"1s\" }"), "`request.cancel` does not say how many requests are cancelled"),
+        (request("cancel = { rate = \"10%\" }"), "`request.cancel` does not say when requests are cancelled"),
+        (
+            request("cancel = { rate = \"100%\", after = \"1s\" }"),
+            "`request.cancel.rate` must be above 0% and below 100%",
+        ),
+        (request("cancel = { rate = \"10%\", after = \"0s\" }"), "`request.cancel.after` must be longer than 0"),
+        (request("cancel = { rate = \"10%\", after_tokens = 0 }"), "`request.cancel.after_tokens` must be at least 1"),
+        (
+            request("stream = false\ncancel = { rate = \"10%\", after_tokens = 1 }"),
+            "`request.cancel.after_tokens` needs a streamed answer",
+        ),
+        (
+            request("timeout = \"5s\"\ncancel = { rate = \"10%\", after = \"5s\" }"),
+            "`request.cancel.after` never applies: a request ends after 5s",
+        ),
+        (request("cancel = { rat = \"10%\", after = \"1s\" }"), "unknown key `rat`"),
+    ] {
+        assert_eq!(found, [message]);
+    }
+}
+
+#[test]
 fn names_of_scenarios_are_safe() {
     let problems = load("../x", "scenarios/../x.toml", GOOD).unwrap_err();
     assert_snapshot!(problems, @r#"

@@ -35,6 +35,7 @@ fn the_smallest_file_gets_the_defaults() {
             timeout: Time::from_secs(60),
             no_progress: Time::from_secs(20),
             extra: std::collections::BTreeMap::new(),
+            cancel: None,
         }
     );
     assert_eq!(case.trials, Trials { min: 6, max: None, quick: 2 });
@@ -67,6 +68,7 @@ http2 = true
 timeout = "30s"
 no_progress = "5s"
 extra = { ignore_eos = true, min_tokens = 64 }
+cancel = { rate = "10%", after = "200ms", after_tokens = 5 }
 [trials]
 min = 8
 max = 12
@@ -107,14 +109,16 @@ tpot = "50ms"
     );
     assert_eq!(case.request.extra["min_tokens"], 64);
     assert!(case.request.http2);
+    let (after, after_tokens) = (Some(Time::from_millis(200)), Some(5));
+    assert_eq!(case.request.cancel, Some(Cancellation { rate: 0.1, after, after_tokens }));
     assert_eq!(case.trials, Trials { min: 8, max: Some(12), quick: 1 });
     assert_eq!(
         listed(&case),
         [
-            "ttft.p95 Absolute(300.0) line Some(28)",
-            "ttft.p95 Baseline(0.1) line Some(28)",
-            "error_rate Absolute(0.001) line Some(29)",
-            "e2e_latency.p99 Absolute(2000.0) line Some(30) advisory",
+            "ttft.p95 Absolute(300.0) line Some(29)",
+            "ttft.p95 Baseline(0.1) line Some(29)",
+            "error_rate Absolute(0.001) line Some(30)",
+            "e2e_latency.p99 Absolute(2000.0) line Some(31) advisory",
         ]
     );
     assert_eq!(case.gate.on_inconclusive, OnInconclusive::Fail);
@@ -143,6 +147,18 @@ fn lengths_and_loads_in_all_forms() {
     assert_eq!(case.workload.dataset, Some(Dataset { path: "a.jsonl".into(), format: DatasetFormat::Jsonl }));
     assert_eq!(case.workload.output_tokens, Length::Fixed(128));
     assert_eq!(case.trace(), None);
+}
+
+#[test]
+fn some_requests_are_cancelled_but_never_all() {
+    let cancelled = |rate, requests| Cancellation { rate, after: None, after_tokens: Some(1) }.of(requests);
+    assert_eq!([10, 14, 16, 1000].map(|requests| cancelled(0.1, requests)), [1, 1, 2, 100]);
+    assert_eq!((cancelled(0.1, 2), cancelled(0.99, 3), cancelled(0.5, 1), cancelled(0.5, 0)), (1, 2, 0, 0));
+    // A quantile has to be resolved by those that are left.
+    let text = |cancel| format!("{GOOD}[request]\n{cancel}\n[gate]\n\"ttft.p95\" = \"<= 1s\"\n");
+    assert!(said(&text("")).is_empty());
+    let found = said(&text("cancel = { rate = \"10%\", after = \"1s\" }"));
+    assert_eq!(found, ["`ttft.p95` cannot be resolved with 90 requests a trial"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::plan::Prompt;
+use crate::plan::{Cancel, Prompt};
 use crate::profile::Fault;
 use crate::units::Share;
 
@@ -29,7 +29,7 @@ fn numbers(start: u32, count: u32) -> Arc<str> {
 fn planned(index: u32, at: Nanos, tokens: u32, max_tokens: u32) -> PlannedRequest {
     let body = numbers(1_000_000 + index * 10_000, tokens);
     let prompt = Prompt { system: None, prefix: Vec::new(), body, input_tokens: tokens, salt_tokens: 0 };
-    PlannedRequest { index, user: 0, at, prompt, max_tokens }
+    PlannedRequest { index, user: 0, at, prompt, max_tokens, cancel: None }
 }
 
 fn plan(pacing: Pacing, requests: Vec<PlannedRequest>) -> Plan {
@@ -233,4 +233,81 @@ fn a_user_goes_on_after_a_failure() {
     let records = Replayer::new(&tiny, 1).trial(&plan, "", ids);
     assert!(records.iter().all(|record| record.status == Some(400)));
     assert!(records[0].failure.as_ref().unwrap().message.contains("do not fit"));
+}
+
+fn cancelled(mut request: PlannedRequest, after: Option<Nanos>, after_tokens: Option<u32>) -> PlannedRequest {
+    request.cancel = Some(Cancel { after, after_tokens });
+    request
+}
+
+/// What became of each request: whether it was given up, when it ended, and how many tokens were seen.
+fn ends(records: &[RequestRecord]) -> Vec<(bool, Nanos, usize)> {
+    records.iter().map(|record| (record.cancelled, record.closed, record.chunks.len())).collect()
+}
+
+#[test]
+fn requests_are_given_up_after_a_time_or_with_a_token() {
+    // 41 ms to the first token, then 4 ms each; nobody meets.
+    let alone = |index: u32| planned(index, u64::from(index) * 1_000 * MS, 40, 5);
+    let after = |index, ms: Nanos| cancelled(alone(index), Some(ms * MS), None);
+    let plan = open(vec![
+        after(0, 50),
+        after(1, 10),
+        after(2, 57),
+        after(3, 58),
+        cancelled(alone(4), None, Some(2)),
+        cancelled(alone(5), None, Some(5)),
+        cancelled(alone(6), Some(50 * MS), Some(2)),
+        cancelled(alone(7), Some(44 * MS), Some(2)),
+    ]);
+    let mut server = Replayer::new(&config(), 1);
+    let records = server.trial(&plan, "", ids);
+    let expected = [
+        (true, 50, 3),
+        (true, 10, 0),
+        // With its last token the answer has ended.
+        (false, 57, 5),
+        (false, 57, 5),
+        (true, 45, 2),
+        (false, 57, 5),
+        (true, 45, 2),
+        (true, 44, 1),
+    ];
+    let expected: Vec<_> =
+        (0..).zip(expected).map(|(at, (given_up, ms, n))| (given_up, (at * 1_000 + ms) * MS, n)).collect();
+    assert_eq!(ends(&records), expected);
+    // What ended in time is in no statistic either.
+    assert!(records.iter().all(RequestRecord::is_set_aside));
+    let given_up: Vec<_> = records.iter().filter(|record| record.cancelled).collect();
+    assert!(given_up.iter().all(|record| record.failure.is_none() && record.usage.is_none()));
+    let stats = server.stats();
+    assert_eq!((stats.finished, stats.running, stats.waiting), (3, 0, 0));
+    assert!(stats.kv_usage.abs() < 1e-12);
+}
+
+#[test]
+fn a_user_goes_on_when_it_has_given_up_and_the_batch_is_free() {
+    let config = Embedded { max_batch: 1, ..config() };
+    let requests = vec![
+        cancelled(planned(0, 0, 40, 1_000), Some(100 * MS), None),
+        planned(1, 0, 40, 2),
+        cancelled(planned(2, 0, 40, 1_000), Some(20 * MS), None),
+        planned(3, 0, 40, 2),
+    ];
+    let records = Replayer::new(&config, 1).trial(&plan(Pacing::Closed { users: 2, ramp_up: 0 }, requests), "", ids);
+    // The step under way at 100 ms ends at 101 ms; then the place is the second user's, who waited for it.
+    assert_eq!(ends(&records)[..2], [(true, 100 * MS, 15), (false, 106 * MS, 2)]);
+    // The first user starts anew when it gives up, not when the step ends.
+    assert_eq!(ends(&records)[2], (true, 120 * MS, 0));
+    assert_eq!((records[2].sent, records[3].sent), (100 * MS, 106 * MS));
+}
+
+#[test]
+fn a_stall_is_given_up_as_planned() {
+    let plan = open(vec![cancelled(planned(0, 0, 40, 4), Some(500 * MS), None)]);
+    let records = Replayer::new(&faulty(FaultKind::Stall), 1).trial(&plan, "", ids);
+    assert_eq!((ends(&records), records[0].failure.is_none()), (vec![(true, 500 * MS, 2)], true));
+    let plan = open(vec![cancelled(planned(0, 0, 40, 4), None, Some(3))]);
+    let records = Replayer::new(&faulty(FaultKind::Stall), 1).trial(&plan, "", ids);
+    assert_eq!((records[0].cancelled, records[0].failure.is_some()), (false, true));
 }

@@ -45,7 +45,7 @@ fn plan(max_tokens: u32) -> Plan {
         input_tokens: 42,
         salt_tokens: 0,
     };
-    let request = PlannedRequest { index: 0, user: 0, at: 0, prompt, max_tokens };
+    let request = PlannedRequest { index: 0, user: 0, at: 0, prompt, max_tokens, cancel: None };
     Plan {
         pacing: Pacing::Closed { users: 1, ramp_up: 0 },
         warmup: Vec::new(),
@@ -106,6 +106,8 @@ fn ask(plan: &Plan, config: &Embedded, seed: u64) -> RequestRecord {
         bytes: bytes.into_bytes(),
         closed,
         connect: None,
+        to_cancel: false,
+        cancelled: false,
         failure,
     };
     openai_chat::interpret(&raw, &Tokenizer::bundled())

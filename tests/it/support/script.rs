@@ -83,6 +83,7 @@ pub(crate) fn round(address: SocketAddr, count: u32, timeout: Duration, no_progr
         input_tokens: 3,
         request_id: format!("fault-{index}"),
         body: body.clone().into(),
+        cancel: None,
     });
     Round {
         url: format!("http://{address}/v1{}", openai_chat::PATH),
