@@ -1,5 +1,6 @@
 //! Traces are replayed with their times, their lengths and their shared prefixes.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -192,4 +193,73 @@ fn a_thousand_real_requests_in_virtual_time() {
     say(&format!("plan {built:.1?}, all {total:.1?}: hit ratio {found:.4}, implied {implied:.4}\n"));
     assert!((found - implied).abs() < 0.01, "{found}, not {implied}");
     assert_eq!((trials[0].n, trials[0].errors), (1000, 0));
+}
+
+/// Room for all prompts, and fast enough that the load is the client's work rather than the server's.
+const ROOMY: &str = r#"
+[profiles.embedded]
+kind = "embedded"
+ttft = { base = "5ms", per_input_token = "200ns" }
+itl = "2ms"
+max_batch = 256
+kv_blocks = 4000000
+"#;
+
+const SLICE: &str = r#"
+[load]
+trace = "${TRACES}/mooncake_conversation_4000.jsonl"
+speed = 10
+requests = 200
+
+[trials]
+min = 1
+max = 1
+
+[gate]
+"tpot.p50" = "<= 10s"
+"#;
+
+/// The share of prompt tokens in blocks of 512 that an earlier prompt had: by the ids, without regard to their order.
+fn seen_before(trace: &[TraceRequest]) -> f64 {
+    let (mut seen, mut known, mut all) = (HashSet::<u64>::new(), 0, 0);
+    for request in trace {
+        let tokens = |at: usize| request.input_tokens.saturating_sub(512 * at as u32).min(512);
+        let old = request.blocks.iter().enumerate().filter(|(_, id)| seen.contains(*id));
+        known += old.map(|(at, _)| tokens(at)).sum::<u32>();
+        all += request.input_tokens;
+        seen.extend(&request.blocks);
+    }
+    f64::from(known) / f64::from(all)
+}
+
+#[test]
+fn real_requests_over_sockets_keep_their_times_and_find_what_their_ids_imply() {
+    let Some(text) = real("mooncake_conversation_4000.jsonl") else { return };
+    let folder = std::env::var("TOKPACE_TEST_DATA").unwrap();
+    let project = Project::empty()
+        .with("tokpace.toml", ROOMY)
+        .with("scenarios/trace.toml", SLICE)
+        .with_variable("TRACES", &folder);
+    project.tokpace("run").expect(0, &["trace ... pass"]);
+
+    let trace = plan::parse_trace("mooncake", &text).unwrap();
+    let requests = project.lines(&format!("{LATEST}/requests.jsonl"));
+    let mut measured: Vec<_> = requests.iter().filter(|line| line["phase"] == "measured").collect();
+    // An earlier trial may have been repeated.
+    measured = measured.split_off(measured.len() - 200);
+    let mut lags = Vec::new();
+    for (line, request) in measured.iter().zip(&trace) {
+        let at = |key: &str| line[key].as_u64().unwrap();
+        assert_eq!(at("scheduled_ns"), request.at / 10, "{line}");
+        assert_eq!(at("input_tokens"), u64::from(request.input_tokens), "{line}");
+        assert_eq!(at("output_tokens"), u64::from(request.output_tokens), "{line}");
+        lags.push(at("sent_ns") - at("scheduled_ns"));
+    }
+    lags.sort_unstable();
+    let found =
+        project.json(&format!("{LATEST}/run.json"))["cases"][0]["prefix"]["candidate"]["hit_ratio"].as_f64().unwrap();
+    let implied = seen_before(&trace[..200]);
+    let [p50, p99] = [99, 197].map(|at| lags[at] as f64 / 1e6);
+    say(&format!("send lag p50 {p50:.2} ms, p99 {p99:.2} ms: hit ratio {found:.4}, implied {implied:.4}\n"));
+    assert!((found - implied).abs() < 0.01, "{found}, not {implied}");
 }
