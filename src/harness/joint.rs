@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::gate::{self, CaseInput, CaseVerdict, FEWEST, Mode, Order, Pair, Suite, Verdict};
 use crate::harness::bench::{Bench, Role};
-use crate::harness::measure::pause;
+use crate::harness::measure::{gives_up, pause};
 use crate::harness::session::Session;
 use crate::harness::tally::Tally;
 use crate::harness::trial::{Context, Runner, Taken};
@@ -100,9 +100,9 @@ impl Joint {
             self.pairs.push(Pair { order, a: a.row, b: b.row });
             return Ok(());
         }
-        // A quarter of the pairs may be replaced: by a rule that is about the client, never about the difference.
+        // The rule is about the client and the answers as such, never about the difference.
         self.invalid.push((self.attempts, invalid));
-        if self.invalid.len() as u32 > (self.most / 4).max(1) {
+        if gives_up(&self.invalid, self.pairs.len() as u32, self.most) {
             self.state = State::GivenUp;
         } else {
             context.stop.sleep(pause(&self.invalid));

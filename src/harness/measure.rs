@@ -97,17 +97,17 @@ pub(crate) fn measure(
     Ok(measured)
 }
 
-/// Whether too many trials were no measurement. A quarter of the most trials, but at least one, may be repeated for what
-/// the target did. What the client's machine did says nothing of the target, so there half of them may be, and as many
-/// more as there are good ones.
-fn gives_up(invalid: &[(u32, Vec<Invalid>)], good: u32, most: u32) -> bool {
+/// Whether too many trials (or pairs) were no measurement. A quarter of the most trials, but at least one, may be
+/// repeated for what the target did. What the client's machine did says nothing of the target, so there half of them may
+/// be, and as many more as there are good ones.
+pub(super) fn gives_up(invalid: &[(u32, Vec<Invalid>)], good: u32, most: u32) -> bool {
     let passing = invalid.iter().filter(|(_, reasons)| is_passing(reasons)).count() as u32;
     let lasting = invalid.len() as u32 - passing;
     lasting > (most / 4).max(1) || passing > (most / 2).max(1) + good
 }
 
 /// Whether the machine alone is to blame.
-pub(super) fn is_passing(reasons: &[Invalid]) -> bool {
+fn is_passing(reasons: &[Invalid]) -> bool {
     reasons.iter().all(|reason| reason.passing)
 }
 

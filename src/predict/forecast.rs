@@ -7,7 +7,7 @@ use crate::gate::{self, JudgeError, Mode, Suite, Verdict};
 use crate::harness::verdict::{self, Evidence};
 use crate::metric::{Metric, MetricId, Scale};
 use crate::plan::Plan;
-use crate::predict::virtual_run::{VirtualJob, job, pairs};
+use crate::predict::virtual_run::{VirtualJob, job_over_loopback, pairs_over_loopback};
 use crate::profile::Embedded;
 use crate::report::CheckReport;
 use crate::scenario::{Case, Check};
@@ -116,7 +116,7 @@ pub fn forecast_pairs(case: &Case, plan: &Plan, sides: [&Embedded; 2], terms: Te
     let mut runs: Vec<Vec<CheckReport>> = Vec::new();
     loop {
         for seed in runs.len()..runs.len() + JOBS {
-            let found = pairs(case, plan, sides, seed as u64, most);
+            let found = pairs_over_loopback(case, plan, sides, seed as u64, most);
             if let Some(invalid) = found.invalid {
                 let checks = comparisons(case).map(|(at, check)| of_check(check, at, &[], &[])).collect();
                 return Ok(Forecast { case: case.name.clone(), checks, invalid: Some(invalid.reason) });
@@ -161,7 +161,7 @@ impl Pairs<'_> {
     fn grow(&mut self) {
         let (case, plan, sides) = (self.case, self.plan, self.sides);
         for seed in self.jobs.len()..self.jobs.len() + JOBS {
-            let run = |config, length| job(case, plan, config, seed as u64, case.trials.min, length);
+            let run = |config, length| job_over_loopback(case, plan, config, seed as u64, case.trials.min, length);
             let reference = run(sides[0], None);
             let length = reference.trials.iter().find_map(|trial| *trial.values.get("output_tokens.p50")?);
             let candidate = run(sides[1], length);

@@ -10,6 +10,10 @@ use crate::sim::Replayer;
 use crate::tokens::Tokenizer;
 use crate::units::Nanos;
 
+/// What lies between an embedded server and the client in its process, each way: the loopback device and a runtime on
+/// either side, in a debug build. Without it a prediction would be a client's that nothing can be.
+const TRANSIT: Nanos = 300_000;
+
 /// All trials of a case on one simulated server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VirtualJob {
@@ -49,7 +53,22 @@ pub fn trials(case: &Case, plan: &Plan, config: &Embedded, seed: u64, n: u32) ->
 /// `plan` is the case's, made with the bundled tokenizer, which is the embedded server's. `seed` names the server's
 /// draws and the salts. `expected_output` is the baseline's median answer length in tokens, if there is one.
 pub fn job(case: &Case, plan: &Plan, config: &Embedded, seed: u64, n: u32, expected_output: Option<f64>) -> VirtualJob {
-    let mut run = Run::new(case, config, seed);
+    run_job(case, plan, Run::new(case, config, seed), n, expected_output)
+}
+
+/// The same, seen by a client over the loopback device.
+pub(super) fn job_over_loopback(
+    case: &Case,
+    plan: &Plan,
+    config: &Embedded,
+    seed: u64,
+    n: u32,
+    expected_output: Option<f64>,
+) -> VirtualJob {
+    run_job(case, plan, Run::new(case, config, seed).over_loopback(), n, expected_output)
+}
+
+fn run_job(case: &Case, plan: &Plan, mut run: Run<'_>, n: u32, expected_output: Option<f64>) -> VirtualJob {
     let warmup = run.send(&plan.warmup, Pacing::Closed { users: users(plan.pacing), ramp_up: 0 }, None, 0);
     let expected = expected_output.map(|output_tokens| Expected { output_tokens, of: "the baseline" });
     let mut job = VirtualJob { warmup: length(&warmup), ..VirtualJob::default() };
@@ -88,9 +107,20 @@ pub struct VirtualPairs {
 
 /// Runs `n` pairs of `case` on a reference and a candidate. `plan` and `seed` are as for [`job`]; the two servers have
 /// draws of their own.
-pub fn pairs(case: &Case, plan: &Plan, [reference, candidate]: [&Embedded; 2], seed: u64, n: u32) -> VirtualPairs {
-    let side = |config, at| Run::new(case, config, 2 * seed + at);
-    let mut runs = [side(reference, 0), side(candidate, 1)];
+pub fn pairs(case: &Case, plan: &Plan, sides: [&Embedded; 2], seed: u64, n: u32) -> VirtualPairs {
+    run_pairs(case, plan, sides_of(case, sides, seed), n)
+}
+
+/// The same, seen by a client over the loopback device.
+pub(super) fn pairs_over_loopback(case: &Case, plan: &Plan, sides: [&Embedded; 2], seed: u64, n: u32) -> VirtualPairs {
+    run_pairs(case, plan, sides_of(case, sides, seed).map(Run::over_loopback), n)
+}
+
+fn sides_of<'a>(case: &'a Case, [reference, candidate]: [&Embedded; 2], seed: u64) -> [Run<'a>; 2] {
+    [Run::new(case, reference, 2 * seed), Run::new(case, candidate, 2 * seed + 1)]
+}
+
+fn run_pairs(case: &Case, plan: &Plan, mut runs: [Run<'_>; 2], n: u32) -> VirtualPairs {
     for run in &mut runs {
         run.send(&plan.warmup, Pacing::Closed { users: users(plan.pacing), ramp_up: 0 }, None, 0);
     }
@@ -132,6 +162,10 @@ impl<'a> Run<'a> {
         let tokenizer = Tokenizer::bundled();
         let words = Words::of(&tokenizer).expect("the bundled tokenizer is made of the corpus's words");
         Self { case, name: format!("virtual-{seed}"), server: Replayer::new(config, seed), tokenizer, words }
+    }
+
+    fn over_loopback(self) -> Self {
+        Self { server: self.server.with_transit(TRANSIT), ..self }
     }
 
     /// Sends one list and waits for its end. The server's clock goes on from where it was.

@@ -1,7 +1,7 @@
 //! The load engine and the simulated server in virtual time: what a perfect client would record.
 //!
-//! Nothing between client and server takes time: a request arrives when it is sent, and a token is read when its step
-//! ends. What a gate should say after an injected slow-down can be computed from this, and an engine be checked
+//! Nothing between client and server takes time unless the caller says so: a request arrives when it is sent, and a token
+//! is read when its step ends. What a gate should say after an injected slow-down can be computed from this, and an engine be checked
 //! against it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,8 @@ pub fn replay(plan: &Plan, config: &Embedded, seed: u64, salt: &str, tokenizer: 
 pub struct Replayer {
     config: Embedded,
     seed: u64,
+    /// What a request takes to the server, and a token to the client.
+    transit: Nanos,
     model: Model,
     /// The model's time at which everything so far has ended.
     now: Nanos,
@@ -78,7 +80,13 @@ struct Flight {
 impl Replayer {
     /// A fresh server.
     pub fn new(config: &Embedded, seed: u64) -> Self {
-        Self { config: config.clone(), seed, model: Model::new(config, seed), now: 0, requests: 0 }
+        Self { config: config.clone(), seed, transit: 0, model: Model::new(config, seed), now: 0, requests: 0 }
+    }
+
+    /// The same server `transit` away: every request arrives so much later, and every token.
+    #[must_use]
+    pub fn with_transit(self, transit: Nanos) -> Self {
+        Self { transit, ..self }
     }
 
     /// Runs the plan's unmeasured requests (warm-up, then primed prefixes), waits until nothing is left, and runs the
@@ -142,9 +150,10 @@ impl Replayer {
                 }
                 _ => {
                     let Some(step) = step_at.and_then(|at| self.model.step(at)) else { break };
-                    self.now = self.now.max(step.end);
+                    let read = step.end.saturating_add(self.transit);
+                    self.now = self.now.max(read);
                     for emission in &step.emissions {
-                        trial.token(emission, step.end);
+                        trial.token(emission, read);
                     }
                 }
             }
@@ -169,14 +178,14 @@ impl Replayer {
             let fault = faults::drawn(&self.config, self.seed, id);
             let tokens = prompt_ids(planned, trial.salt, trial.ids);
             let prompt_tokens = tokens.len() as u32;
-            let mut record = sent(planned, since);
+            let mut record = sent(planned, since, since + 2 * self.transit);
             let status = match fault {
                 Some(FaultKind::Error) => Err((500, faults::message(FaultKind::Error).to_owned())),
                 Some(FaultKind::RateLimit) => Err((429, faults::message(FaultKind::RateLimit).to_owned())),
                 _ => {
                     let max_tokens = faults::computed(fault, planned.max_tokens);
                     self.model
-                        .submit(at, &SimRequest { id, tokens, max_tokens, cold: faults::cold(fault) })
+                        .submit(at + self.transit, &SimRequest { id, tokens, max_tokens, cold: faults::cold(fault) })
                         .map_err(|too_long| (400, too_long.to_string()))
                 }
             };
@@ -206,7 +215,7 @@ impl Replayer {
 }
 
 impl<F> Trial<'_, F> {
-    /// A token has left the server at model time `end`.
+    /// A token is read at model time `end`.
     fn token(&mut self, emission: &Emission, end: Nanos) {
         let Some(flight) = self.flights.get_mut(&emission.id) else { return };
         // The step ran on although the client had gone.
@@ -262,9 +271,9 @@ impl<F> Trial<'_, F> {
     }
 }
 
-/// The record of a request at the moment it is sent. The server answers at once with its head and an event
-/// without text.
-fn sent(planned: &PlannedRequest, at: Nanos) -> RequestRecord {
+/// The record of a request that is sent at `at`. The server answers at once with its head and an event without text;
+/// both are read at `answered`.
+fn sent(planned: &PlannedRequest, at: Nanos, answered: Nanos) -> RequestRecord {
     RequestRecord {
         index: planned.index,
         user: planned.user,
@@ -272,10 +281,10 @@ fn sent(planned: &PlannedRequest, at: Nanos) -> RequestRecord {
         request_id: format!("replay-{}", planned.index),
         scheduled: at,
         sent: at,
-        headers: Some(at),
-        first_event: Some(at),
+        headers: Some(answered),
+        first_event: Some(answered),
         chunks: Vec::new(),
-        closed: at,
+        closed: answered,
         status: Some(200),
         streamed: true,
         coalesced: 0,

@@ -235,6 +235,17 @@ fn a_user_goes_on_after_a_failure() {
     assert!(records[0].failure.as_ref().unwrap().message.contains("do not fit"));
 }
 
+#[test]
+fn a_server_further_away_is_later_twice() {
+    let requests: Vec<_> = (0..2).map(|index| planned(index, 0, 40, 3)).collect();
+    let plan = plan(Pacing::Closed { users: 1, ramp_up: 0 }, requests);
+    let records = Replayer::new(&config(), 1).with_transit(2 * MS).trial(&plan, "", ids);
+    assert_eq!(times(&records[0]), [45 * MS, 49 * MS, 53 * MS]);
+    // The next one is sent when the last token has been read.
+    assert_eq!((records[1].sent, records[1].headers), (53 * MS, Some(57 * MS)));
+    assert_eq!(times(&records[1])[0], 98 * MS);
+}
+
 fn cancelled(mut request: PlannedRequest, after: Option<Nanos>, after_tokens: Option<u32>) -> PlannedRequest {
     request.cancel = Some(Cancel { after, after_tokens });
     request
