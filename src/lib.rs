@@ -62,6 +62,7 @@
 //! All are on by default.
 //!
 //! - `http2`: `http2 = true` in a scenario, and HTTP/2 in the embedded server.
+//! - `schema`: `cargo tokpace schema`, which writes JSON Schemas of the files for editors.
 //! - `tls`: HTTPS endpoints, by rustls with ring and the system's certificate store.
 //! - `tokenizers`: a profile's own `tokenizer.json`, and exact counts of the bundled tokenizer. Without it a word of
 //!   the bundled vocabulary is one token and anything else is estimated; baselines of the two are not comparable.

@@ -1,9 +1,9 @@
 //! The layout of baseline files, as serde and JSON Schema see it.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+#[cfg(feature = "schema")]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
@@ -19,15 +19,17 @@ pub(super) const ABSENT: &str = "absent";
 /// Columns of a `trials` table by name.
 pub(super) type Columns = BTreeMap<String, Spanned<Vec<Cell>>>;
 
-/// The JSON Schema of baseline files.
+/// The JSON Schema of baseline files. With feature `schema`.
+#[cfg(feature = "schema")]
 pub fn schema() -> Schema {
     schemars::schema_for!(BaselineFile)
 }
 
 /// Accepted measurements of a case on a profile. Written by `cargo tokpace accept`.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "tokpace baseline")]
+#[cfg_attr(feature = "schema", schemars(title = "tokpace baseline"))]
 pub(super) struct BaselineFile {
     /// Format version.
     #[serde(rename = "version")]
@@ -62,7 +64,8 @@ pub(super) struct PendingFile {
 }
 
 /// All trials of the case in one run.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct JobEntry {
     /// When it was measured, RFC 3339.
@@ -81,12 +84,13 @@ pub(super) struct JobEntry {
     #[serde(default)]
     pub(super) subject: BTreeMap<String, String>,
     /// `n`, `errors` and metrics; one entry a trial in each array.
-    #[schemars(with = "BTreeMap<String, Vec<Cell>>")]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, Vec<Cell>>"))]
     pub(super) trials: Spanned<Columns>,
 }
 
 /// Jobs of an earlier epoch.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct EpochEntry {
     /// When the next epoch began, RFC 3339.
@@ -108,8 +112,9 @@ pub(super) enum Cell {
     Absent,
 }
 
+#[cfg(feature = "schema")]
 impl JsonSchema for Cell {
-    fn schema_name() -> Cow<'static, str> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
         "Value".into()
     }
 
@@ -165,6 +170,7 @@ impl<'de> Deserialize<'de> for Cell {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "schema")]
     #[test]
     fn the_schema_knows_every_key() {
         let schema = serde_json::to_string(&schema()).unwrap();

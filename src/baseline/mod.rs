@@ -18,6 +18,7 @@ pub use accept::{AcceptError, AcceptMode, Acceptance, JOBS_KEPT, RECENT_ANCHORS,
 pub use author::Author;
 pub use error::{BaselineError, StoreError};
 pub use format::{baseline_text, pending_text};
+#[cfg(feature = "schema")]
 pub use layout::schema;
 pub use listing::{Orphan, PendingEntry};
 pub(crate) use model::metrics;

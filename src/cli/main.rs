@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "schema")]
+use crate::cli::schema;
 use crate::cli::surroundings::Surroundings;
-use crate::cli::{CliError, accept, check, init, judge, pending, plan, reject, review, run, schema, selftest, sim};
+use crate::cli::{CliError, accept, check, init, judge, pending, plan, reject, review, run, selftest, sim};
 
 /// Fails the build when an LLM inference server got slower
 #[derive(Debug, Parser)]
@@ -41,6 +43,7 @@ enum Verb {
     /// Say how often the gate is wrong, and what it finds
     Selftest(selftest::SelftestArgs),
     /// Write the JSON Schemas of all files
+    #[cfg(feature = "schema")]
     Schema(schema::SchemaArgs),
 }
 
@@ -74,6 +77,7 @@ fn dispatch(verb: &Verb, line: &[String]) -> Result<u8, CliError> {
     match verb {
         Verb::Init(args) => init::init(args, out),
         Verb::Judge(args) => judge::judge(args, out),
+        #[cfg(feature = "schema")]
         Verb::Schema(args) => schema::schema(args, out),
         Verb::Selftest(args) => selftest::selftest(args, out),
         Verb::Sim(args) => sim::sim(args, out),

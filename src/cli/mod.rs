@@ -14,6 +14,7 @@ mod plan;
 pub mod reject;
 pub mod review;
 mod run;
+#[cfg(feature = "schema")]
 mod schema;
 mod selftest;
 mod selftest_live;

@@ -1,10 +1,12 @@
 //! What the judge answers.
 
+#[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The outcome of a check, a case or a suite, from the best to the worst: of several, the last one counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Not slower than tolerated, with confidence.
@@ -58,7 +60,8 @@ impl std::fmt::Display for Verdict {
 }
 
 /// The answer to a suite.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct SuiteVerdict {
     /// The worst of the cases; inconclusive without any.
     pub verdict: Verdict,
@@ -67,7 +70,8 @@ pub struct SuiteVerdict {
 }
 
 /// The answer to a case.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct CaseVerdict {
     /// The case's name.
     pub case: String,
@@ -87,7 +91,8 @@ pub struct CaseVerdict {
 ///
 /// Costs are logarithms for ratios and shares for differences, and more is worse whichever direction is good: a
 /// throughput that fell by 3 % has a `ratio` of 1.031.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct CheckVerdict {
     /// The check's metric.
     pub metric: String,
@@ -203,7 +208,8 @@ pub(super) fn of_checks(checks: &[CheckVerdict]) -> Verdict {
 }
 
 /// Job-to-job noise: what was assumed, what was measured, and how the two were weighed. Standard deviations of cost.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct JobNoise {
     /// The profile's assumption.
     pub assumed: f64,

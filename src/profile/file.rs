@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -15,7 +16,8 @@ pub(super) struct ProjectFile {
 }
 
 /// What every kind of profile can hold.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CommonFile {
     /// Where the server is.
@@ -34,7 +36,8 @@ pub(super) const COMMON_KEYS: [&str; 4] = ["kind", "job_noise", "labels", "varia
 pub(super) const ENDPOINT_VARIANT_KEYS: [&str; 4] = ["extra", "headers", "model", "url"];
 
 /// Where a server is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(super) enum KindFile {
     /// The simulated server, in this process.
@@ -46,7 +49,8 @@ pub(super) enum KindFile {
 }
 
 /// A server that somebody else runs. Texts may hold `${NAME}` and `${NAME:-default}` from the environment or `.env`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct EndpointFile {
     /// Base URL, with or without `/v1`.
@@ -58,7 +62,7 @@ pub(super) struct EndpointFile {
     /// Further request headers; values never appear in any output.
     pub(super) headers: BTreeMap<String, String>,
     /// Merged into each request's body, before the scenario's own `extra`.
-    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, serde_json::Value>"))]
     pub(super) extra: BTreeMap<String, toml::Value>,
     /// PEM file of a further certificate authority.
     pub(super) ca_cert: Option<String>,

@@ -3,6 +3,7 @@
 mod file;
 mod load;
 mod model;
+#[cfg(feature = "schema")]
 mod schema;
 mod set;
 #[cfg(test)]
@@ -13,4 +14,5 @@ pub use load::{load, load_with};
 pub use model::{
     Embedded, Endpoint, Fault, FaultKind, Profile, ProfileKind, Project, Slowdown, TtftCost, UnknownVariant,
 };
+#[cfg(feature = "schema")]
 pub use schema::schema;

@@ -12,7 +12,7 @@ use crate::toml_file::root_schema;
 /// Names of profiles and variants.
 const NAME: &str = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$";
 
-/// The JSON Schema of `tokpace.toml`, for editors and other tools.
+/// The JSON Schema of `tokpace.toml`, for editors and other tools. With feature `schema`.
 pub fn schema() -> Value {
     root_schema::<ProjectFile>()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,8 @@ use crate::scenario::Case;
 use crate::target::Machine;
 
 /// `run.json`: a run and the verdict of each of its cases.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct RunReport {
     /// Version of this format.
     pub version: u32,
@@ -23,7 +25,8 @@ pub struct RunReport {
 }
 
 /// What was run, where and when.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct RunInfo {
     /// The run's name: its folder's.
     pub id: String,
@@ -48,12 +51,13 @@ pub struct RunInfo {
     /// The command line, redacted.
     pub command: Vec<String>,
     /// The client's machine.
-    #[schemars(with = "serde_json::Value")]
+    #[cfg_attr(feature = "schema", schemars(with = "serde_json::Value"))]
     pub machine: Machine,
 }
 
 /// A case of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct CaseReport {
     /// The case's name.
     pub case: String,
@@ -150,7 +154,8 @@ impl CaseReport {
 }
 
 /// What a candidate was paired with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct ReferenceInfo {
     /// The reference in words: ``profile `previous` `` or ``variant `prefix-caching-off` ``.
     pub name: String,
@@ -163,7 +168,8 @@ pub struct ReferenceInfo {
 }
 
 /// What the prefix cache did in a case whose prompts share prefixes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct PrefixReport {
     /// The candidate's.
     pub candidate: PrefixSide,
@@ -172,7 +178,8 @@ pub struct PrefixReport {
 }
 
 /// What the prefix cache did on one side, over all judged trials.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct PrefixSide {
     /// Prompt tokens of the answered requests.
     pub input_tokens: u64,
@@ -187,7 +194,8 @@ pub struct PrefixSide {
 }
 
 /// A check with its limit and values.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct CheckReport {
     /// What the judge said.
     #[serde(flatten)]
@@ -213,7 +221,8 @@ pub struct CheckReport {
 }
 
 /// The baseline that a case was compared with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct BaselineInfo {
     /// Its file, relative to the package root.
     pub path: String,
@@ -224,7 +233,8 @@ pub struct BaselineInfo {
 }
 
 /// A trial that was no measurement.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Invalidated {
     /// Its number, from 1.
     pub trial: u32,
@@ -235,7 +245,8 @@ pub struct Invalidated {
 }
 
 /// What the client noticed about itself, in milliseconds over all trials.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct ClientInfo {
     /// `sent - scheduled`, median.
     pub send_lag_p50_ms: f64,
@@ -254,7 +265,8 @@ pub struct ClientInfo {
 }
 
 /// `trials.json`: the trials of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct RunTrials {
     /// Version of this format.
     pub version: u32,
@@ -265,7 +277,8 @@ pub struct RunTrials {
 }
 
 /// The trials of a case.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct CaseTrials {
     /// The case's name.
     pub case: String,
@@ -274,7 +287,8 @@ pub struct CaseTrials {
 }
 
 /// One trial.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct TrialReport {
     /// Its number, from 1.
     pub trial: u32,
@@ -289,7 +303,7 @@ pub struct TrialReport {
     /// Length of the steady window.
     pub window_seconds: f64,
     /// Counts and statistics by metric: milliseconds, tok/s, shares.
-    #[schemars(with = "serde_json::Value")]
+    #[cfg_attr(feature = "schema", schemars(with = "serde_json::Value"))]
     pub values: TrialValues,
     /// How tokens were counted.
     pub token_source: Option<String>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+#[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -11,9 +12,10 @@ use super::{DatasetFormat, OnInconclusive, OnMissing, Protocol};
 use crate::units::{Share, Time};
 
 /// A performance test of an LLM inference server: what is sent, how fast, how often it is repeated, what must hold.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
-#[schemars(title = "tokpace scenario")]
+#[cfg_attr(feature = "schema", schemars(title = "tokpace scenario"))]
 pub(super) struct ScenarioFile {
     /// What the scenario stands for, in one sentence.
     pub description: String,
@@ -30,14 +32,15 @@ pub(super) struct ScenarioFile {
     /// `output_throughput` (3%) against the baseline, or against the reference variant of `[compare]`.
     pub gate: GateFile,
     /// What makes a single request good, for goodput: `ttft = "500ms"`.
-    #[schemars(extend("propertyNames" = { "enum": ["ttft", "ttfo", "tpot", "e2e_latency", "max_stall", "service_ttft", "service_e2e_latency"] }))]
+    #[cfg_attr(feature = "schema", schemars(extend("propertyNames" = { "enum": ["ttft", "ttfo", "tpot", "e2e_latency", "max_stall", "service_ttft", "service_e2e_latency"] })))]
     pub slo: BTreeMap<String, Time>,
     /// Two variants of the target to compare with one another in place of a baseline.
     pub compare: Option<CompareFile>,
 }
 
 /// Prompts and their lengths.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WorkloadFile {
     /// Tokens of a prompt, shared prefix included, system prompt excluded.
@@ -60,19 +63,21 @@ pub(super) struct WorkloadFile {
 }
 
 /// A number of tokens: fixed (`128`), in turn (`[64, 128]`), or drawn for each request.
-#[derive(Debug, JsonSchema)]
-#[schemars(untagged)]
+#[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(untagged))]
 pub(super) enum LengthFile {
     /// Always the same.
-    Fixed(#[schemars(range(min = 1))] u32),
+    Fixed(#[cfg_attr(feature = "schema", schemars(range(min = 1)))] u32),
     /// These values in turn.
-    List(#[schemars(length(min = 1))] Vec<u32>),
+    List(#[cfg_attr(feature = "schema", schemars(length(min = 1)))] Vec<u32>),
     /// Drawn for each request.
     Drawn(DrawnFile),
 }
 
 /// A distribution of lengths: `mean` with `stddev`, `uniform`, or `lognormal`.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DrawnFile {
     /// Mean of a normal distribution; needs `stddev`.
@@ -84,14 +89,15 @@ pub(super) struct DrawnFile {
     /// Largest value of the normal distribution. Default: six standard deviations above the mean.
     pub max: Option<u32>,
     /// Smallest and largest value; all between them are equally likely.
-    #[schemars(length(equal = 2))]
+    #[cfg_attr(feature = "schema", schemars(length(equal = 2)))]
     pub uniform: Option<Vec<u32>>,
     /// A lognormal distribution by its median and its 95th percentile.
     pub lognormal: Option<LognormalFile>,
 }
 
 /// A lognormal distribution.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LognormalFile {
     /// Median.
@@ -101,8 +107,9 @@ pub(super) struct LognormalFile {
 }
 
 /// A system prompt: the text, or the file that holds it.
-#[derive(Debug, JsonSchema)]
-#[schemars(untagged)]
+#[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(untagged))]
 pub(super) enum SystemPromptFile {
     /// The text itself.
     Text(String),
@@ -111,7 +118,8 @@ pub(super) enum SystemPromptFile {
 }
 
 /// A file.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PathFile {
     /// Path, relative to the scenario file.
@@ -119,7 +127,8 @@ pub(super) struct PathFile {
 }
 
 /// A file of prompts.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DatasetFile {
     /// Path, relative to the scenario file.
@@ -129,41 +138,44 @@ pub(super) struct DatasetFile {
 }
 
 /// Multi-turn conversations.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ConversationFile {
     /// Turns a conversation.
-    #[schemars(range(min = 1))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub turns: u32,
     /// Pause between an answer and the next question. Default: none.
     pub think_time: Time,
 }
 
 /// Shared prefixes.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PrefixFile {
     /// How many different prefixes; request i uses prefix i modulo this. Default: 1.
-    #[schemars(range(min = 1))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub groups: Option<u32>,
     /// Tokens of each prefix; the rest of `input_tokens` is a suffix of the request's own.
-    #[schemars(range(min = 1))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub prefix_tokens: u32,
     /// Whether each prefix is sent once, unmeasured, before a trial. Default: true.
     pub prime: Option<bool>,
 }
 
 /// When requests are sent and when a trial ends.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LoadFile {
     /// Closed loop: so many users, each waiting for its answer before its next request.
-    #[schemars(range(min = 1))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub concurrency: Option<u32>,
     /// Open loop: so many requests a second, whatever the server does.
     pub rate: Option<f64>,
     /// Offline: so many requests at once, wait for all, again.
-    #[schemars(range(min = 1))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub batch: Option<u32>,
     /// Open loop: replays a trace file, relative to the scenario file, with its times, lengths and shared prefixes.
     pub trace: Option<String>,
@@ -172,14 +184,14 @@ pub(super) struct LoadFile {
     /// Distribution of the gaps of `rate`. Default: `constant`.
     pub arrival: Option<ArrivalFile>,
     /// With `rate` or `trace`: more requests in flight than this make the trial invalid; nothing is delayed.
-    #[schemars(range(min = 1))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub max_in_flight: Option<u32>,
     /// Time scale of `trace`: 2.0 replays twice as fast. Default: 1.0.
     pub speed: Option<f64>,
     /// Leaves out the beginning of `trace`, in the trace's own time. Default: nothing.
     pub offset: Option<Time>,
     /// A trial ends after so many requests.
-    #[schemars(range(min = 1))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub requests: Option<u32>,
     /// A trial sends no request after so long.
     pub duration: Option<Time>,
@@ -188,7 +200,8 @@ pub(super) struct LoadFile {
 }
 
 /// Distribution of the gaps between requests.
-#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[derive(Debug, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(super) enum ArrivalFile {
     /// All gaps equal.
@@ -200,7 +213,8 @@ pub(super) enum ArrivalFile {
 }
 
 /// How a request is made.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RequestFile {
     /// What is spoken. Default: `openai-chat`.
@@ -214,51 +228,54 @@ pub(super) struct RequestFile {
     /// Longest time without a byte. Default: 20s.
     pub no_progress: Option<Time>,
     /// Merged into the request's body: `{ ignore_eos = true }`.
-    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, serde_json::Value>"))]
     pub extra: BTreeMap<String, toml::Value>,
     /// Requests that the client gives up on purpose: `{ rate = "10%", after = "200ms" }`. Default: none.
     pub cancel: Option<CancelFile>,
 }
 
 /// Requests that the client gives up on purpose. Needs `rate` and at least one of `after` and `after_tokens`.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
-#[schemars(extend("required" = ["rate"]))]
+#[cfg_attr(feature = "schema", schemars(extend("required" = ["rate"])))]
 pub(super) struct CancelFile {
     /// Share of the requests of a trial, chosen by the seed.
     pub rate: Option<Share>,
     /// So long after a request was sent its connection is closed.
     pub after: Option<Time>,
     /// With so many tokens of its answer a request's connection is closed.
-    #[schemars(range(min = 1))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub after_tokens: Option<u32>,
 }
 
 /// How often a case is measured.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct TrialsFile {
     /// Trials that are always run. Default: 6, the fewest that can be judged.
-    #[schemars(range(min = 1))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub min: Option<u32>,
     /// Most trials, or pairs of trials with `[compare]`. Default: 10, and 20 pairs.
-    #[schemars(range(min = 1))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub max: Option<u32>,
     /// Trials with `--quick`. Default: 2.
-    #[schemars(range(min = 1))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub quick: Option<u32>,
 }
 
 /// Two variants of the target: `prefix-caching-off` and `prefix-caching-on`, or those of the profile's `variants`.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
-#[schemars(extend("required" = ["reference", "candidate"]))]
+#[cfg_attr(feature = "schema", schemars(extend("required" = ["reference", "candidate"])))]
 pub(super) struct CompareFile {
     /// The variant that is compared with.
-    #[schemars(regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")))]
     pub reference: Option<String>,
     /// The variant that is judged.
-    #[schemars(regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")))]
     pub candidate: Option<String>,
 }
 
@@ -276,8 +293,9 @@ pub(super) struct GateFile {
 }
 
 /// The limits of one statistic: one, or a list.
-#[derive(Debug, JsonSchema)]
-#[schemars(untagged)]
+#[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(untagged))]
 pub(super) enum LimitsFile {
     /// One limit.
     One(LimitFile),
@@ -286,21 +304,23 @@ pub(super) enum LimitsFile {
 }
 
 /// One limit: `"<= 300ms"`, `"<= baseline + 5%"`, `"<= reference + 5%"`, `"<= 0.7 * reference"`, or a table.
-#[derive(Debug, JsonSchema)]
-#[schemars(untagged)]
+#[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(untagged))]
 pub(super) enum LimitFile {
     /// A limit that gates.
-    Text(#[schemars(regex(pattern = r"^\s*(<=|>=)"))] String),
+    Text(#[cfg_attr(feature = "schema", schemars(regex(pattern = r"^\s*(<=|>=)")))] String),
     /// A limit with options.
     Table(LimitTable),
 }
 
 /// A limit with options.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LimitTable {
     /// The limit: `"<= 2s"`.
-    #[schemars(regex(pattern = r"^\s*(<=|>=)"))]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^\s*(<=|>=)")))]
     pub limit: Option<String>,
     /// Shown, but never fails the build. Default: false.
     pub advisory: bool,

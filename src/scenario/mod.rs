@@ -8,6 +8,7 @@ mod limit;
 mod load;
 mod model;
 mod pacing;
+#[cfg(feature = "schema")]
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use model::{
     Arrival, Cancellation, Case, Check, Compare, Conversation, Dataset, DatasetFormat, Gate, Length, Load, LoadKind,
     OnInconclusive, OnMissing, Prefix, Protocol, RequestOptions, Slo, SystemPrompt, Trials, Workload,
 };
+#[cfg(feature = "schema")]
 pub use schema::schema;
 
 pub use crate::toml_file::{Problem, Problems, Severity, SourceFile};

@@ -116,7 +116,8 @@ pub struct Dataset {
 }
 
 /// File formats of prompts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DatasetFormat {
     /// One JSON object a line: `{"prompt": "…"}`, `{"messages": […]}` or `{"text": "…"}`, optional `output_tokens`.
@@ -249,7 +250,8 @@ impl Cancellation {
 }
 
 /// Protocols of inference servers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// `POST /v1/chat/completions`.
@@ -331,7 +333,8 @@ pub struct Check {
 }
 
 /// Policy for inconclusive verdicts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OnInconclusive {
     /// Say so and go on.
@@ -342,7 +345,8 @@ pub enum OnInconclusive {
 }
 
 /// Policy for missing baselines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissing {
     /// Write a pending baseline and go on; in CI, fail.

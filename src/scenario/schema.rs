@@ -11,7 +11,7 @@ use crate::metric::{Metric, Shape};
 use crate::toml_file::root_schema;
 use crate::units::Share;
 
-/// The JSON Schema of scenario files, for editors and other tools.
+/// The JSON Schema of scenario files, for editors and other tools. With feature `schema`.
 pub fn schema() -> Value {
     let mut schema = root_schema::<ScenarioFile>();
     // The matrix is gone before a case is decoded, so it is no field of the file's type.

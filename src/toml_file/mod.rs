@@ -5,6 +5,7 @@ mod document;
 mod message;
 mod path;
 mod problem;
+#[cfg(feature = "schema")]
 mod schema;
 
 pub(crate) use checker::Checker;
@@ -12,4 +13,5 @@ pub(crate) use document::Document;
 pub(crate) use message::did_you_mean;
 pub(crate) use path::{join_path, show, split_path};
 pub use problem::{Problem, Problems, Severity, SourceFile};
+#[cfg(feature = "schema")]
 pub(crate) use schema::root_schema;

@@ -17,6 +17,7 @@ mod plan;
 mod readme;
 mod redaction;
 mod results;
+#[cfg(feature = "schema")]
 mod schema;
 mod support;
 mod trace;
