@@ -50,7 +50,7 @@ impl Surroundings {
             shown: &|path| paths.shown(path),
             terminal: at_terminal(),
             author: Author::detect(&paths.root, |name| std::env::var(name).ok()),
-            now: jiff::Timestamp::now().to_string(),
+            now: crate::harness::now(),
             latest: &latest,
         })
     }

@@ -7,7 +7,7 @@ use crate::harness::measure::{self, Measured, Until};
 use crate::harness::session::Session;
 use crate::harness::trial::Context;
 use crate::harness::verdict::{self, Evidence};
-use crate::harness::{MeasureError, conclude, sources};
+use crate::harness::{MeasureError, conclude, now, sources};
 use crate::report::{self, BaselineInfo, CaseReport};
 use crate::scenario::Case;
 use crate::target::{Fingerprint, of_case};
@@ -195,7 +195,7 @@ impl Session {
             },
             Write::InPlace => {
                 let who = baseline::Acceptance {
-                    at: jiff::Timestamp::now().to_string(),
+                    at: now(),
                     by: self.author.by.clone(),
                     commit: self.author.commit.clone(),
                     reason: Some("accepted at once (`always`)".into()),
@@ -219,7 +219,7 @@ impl Session {
     }
 
     pub(super) fn blank(&self, case: &Case) -> CaseReport {
-        CaseReport::blank(case, &self.profile.name, jiff::Timestamp::now().to_string())
+        CaseReport::blank(case, &self.profile.name, now())
     }
 
     pub(super) fn unmeasured(&self, case: &Case, error: &MeasureError) -> CaseReport {

@@ -20,6 +20,7 @@ mod sources;
 mod tally;
 mod trial;
 pub(crate) mod verdict;
+mod wall;
 
 pub use args::RunFlags;
 pub use discover::{DiscoverError, Scenario};
@@ -33,3 +34,4 @@ pub use lock::MeasureLock;
 pub use paths::{Package, Paths};
 pub use session::{Session, SessionError};
 pub use signal::Stop;
+pub(crate) use wall::now;

@@ -10,7 +10,7 @@ use crate::environment::Environment;
 use crate::gate::Verdict;
 use crate::harness::bench::{Bench, Role, Side};
 use crate::harness::discover::{self, DiscoverError, Scenario};
-use crate::harness::{MeasureError, MeasureLock, Package, Paths, RunFlags, RunFolder, Stop, log};
+use crate::harness::{MeasureError, MeasureLock, Package, Paths, RunFlags, RunFolder, Stop, log, wall};
 use crate::names;
 use crate::profile::{self, Profile, ProfileKind};
 use crate::redact::Redactor;
@@ -114,10 +114,8 @@ impl Session {
         let all = scenarios.iter().filter_map(|s| s.cases.as_ref().ok()).flatten();
         let family = all.filter(|case| against.is_none() || case.compare.is_none()).cloned().collect();
         let machine = Machine::read(&paths.root);
-        let now = jiff::Timestamp::now();
-        let id = environment
-            .get("NEXTEST_RUN_ID")
-            .map_or_else(|| format!("{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), std::process::id()), names::file_name);
+        let started = wall::now();
+        let id = environment.get("NEXTEST_RUN_ID").map_or_else(|| wall::run_id(&started), names::file_name);
         let target = match profile.kind {
             ProfileKind::Embedded(_) => "embedded",
             ProfileKind::Endpoint(_) => "endpoint",
@@ -127,8 +125,8 @@ impl Session {
             author: Author::detect(&paths.root, lookup),
             info: RunInfo {
                 id,
-                started: now.to_string(),
-                updated: now.to_string(),
+                updated: started.clone(),
+                started,
                 profile: profile.name.clone(),
                 against: against.as_ref().map(|profile| profile.name.clone()),
                 target: target.into(),
@@ -303,7 +301,7 @@ impl Session {
     /// Keeps a case's report and writes the run's files anew.
     pub(crate) fn keep(&mut self, report: CaseReport) -> std::io::Result<()> {
         self.clear_progress();
-        self.info.updated = jiff::Timestamp::now().to_string();
+        self.info.updated = wall::now();
         self.info.interrupted = self.stop.requested();
         self.info.measured_seconds += report.seconds;
         let folder = self.folder()?;

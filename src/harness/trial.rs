@@ -10,7 +10,7 @@ use crate::engine::{Outgoing, Recording, Round};
 use crate::gate::TrialValues;
 use crate::harness::bench::{Role, Side};
 use crate::harness::tally::client_info;
-use crate::harness::{MeasureError, RunFolder, Stop};
+use crate::harness::{MeasureError, RunFolder, Stop, now};
 use crate::measure::{Client, RequestMetrics, Trial, TrialSummary, kept, row};
 use crate::names;
 use crate::plan::{Pacing, Plan, PlannedRequest, Salt, Words};
@@ -101,7 +101,7 @@ impl<'r, 'c> Runner<'r, 'c> {
 
     /// Primes the shared prefixes, if the scenario says so, and measures one trial.
     pub(crate) fn trial(&mut self, plan: &Plan, number: u32) -> Result<Taken, MeasureError> {
-        let started = jiff::Timestamp::now().to_string();
+        let started = now();
         let begin = Instant::now();
         self.unmeasured(&plan.prime, 1, "prime", number)?;
         let watched = plan.shares_prefix;
