@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use super::chat::Chat;
 use super::engine::{Command, Ticket};
 use super::faults;
+use super::journal::Journal;
 use super::metrics;
 use super::model::{Model, SimRequest};
 use super::server::{ServerOptions, Shared};
@@ -147,13 +148,13 @@ async fn metrics_text(State(app): State<Arc<App>>) -> Response {
 
 async fn chat(State(app): State<Arc<App>>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
     // The body is complete: what follows is the server's own work and belongs to the base time.
-    let at = Instant::now().saturating_duration_since(app.epoch).as_nanos() as Nanos;
+    let received = Instant::now();
     app.shared.requests.fetch_add(1, Ordering::Relaxed);
     let request_id = headers.get("x-request-id").cloned();
     if let Some(id) = request_id.as_ref().and_then(|id| id.to_str().ok()) {
         app.shared.note_request_id(id);
     }
-    let mut response = complete(&app, at, &headers, body).await.unwrap_or_else(IntoResponse::into_response);
+    let mut response = complete(&app, received, &headers, body).await.unwrap_or_else(IntoResponse::into_response);
     if let Some(id) = request_id {
         response.headers_mut().insert("x-request-id", id);
     }
@@ -162,7 +163,7 @@ async fn chat(State(app): State<Arc<App>>, headers: HeaderMap, body: Result<Byte
 
 async fn complete(
     app: &App,
-    at: Nanos,
+    received: Instant,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
@@ -203,12 +204,17 @@ async fn complete(
     };
     let max_tokens = faults::computed(fault, chat.max_tokens);
     let request = SimRequest { id, tokens, max_tokens, cold: faults::cold(fault) };
+    let at = received.saturating_duration_since(app.epoch).as_nanos() as Nanos;
     let ticket = Ticket::submit(&app.commands, at, request);
     if !chat.stream || fault == Some(FaultKind::NoStream) {
         return whole(answer, ticket).await;
     }
+    let journal = app.shared.keeps_departures().then(|| {
+        let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+        Journal::new(request_id, received, Arc::clone(&app.shared))
+    });
     let head = [(CONTENT_TYPE, "text/event-stream; charset=utf-8"), (CACHE_CONTROL, "no-cache")];
-    Ok((head, Body::new(Events::new(answer, ticket))).into_response())
+    Ok((head, Body::new(Events::new(answer, ticket, journal))).into_response())
 }
 
 /// The answer as one JSON body, when its last token has come. Faults of streams have their counterparts here: an

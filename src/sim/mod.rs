@@ -7,12 +7,14 @@ mod draw;
 mod engine;
 mod faults;
 mod http;
+mod journal;
 mod metrics;
 mod model;
 mod replay;
 mod server;
 mod stream;
 
+pub use journal::Departures;
 pub use model::{Emission, Model, SimRequest, Stats, Step, TooLong};
 pub use replay::{Replayer, replay};
 pub use server::{Counters, Server, ServerOptions};

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::engine::Engine;
 use super::http::{self, App};
+use super::journal::Departures;
 use super::model::{Model, Stats};
 use crate::pacer::Lateness;
 use crate::profile::Embedded;
@@ -58,6 +59,8 @@ pub(super) struct Shared {
     request_ids: Mutex<HashSet<String>>,
     stats: Mutex<Stats>,
     lateness: Mutex<Lateness>,
+    journals: AtomicBool,
+    departures: Mutex<Vec<Departures>>,
 }
 
 impl Shared {
@@ -71,6 +74,14 @@ impl Shared {
 
     pub(super) fn note_delivery(&self, due: Instant, done: Instant) {
         lock(&self.lateness).record(due, done);
+    }
+
+    pub(super) fn keeps_departures(&self) -> bool {
+        self.journals.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_departures(&self, departures: Departures) {
+        lock(&self.departures).push(departures);
     }
 
     pub(super) fn note_request_id(&self, id: &str) {
@@ -155,6 +166,16 @@ impl Server {
     /// Forgets the lateness so far, so that the next reading is of what follows.
     pub fn clear_lateness(&self) {
         lock(&self.shared.lateness).clear();
+    }
+
+    /// Begins or ends a record of when tokens leave, of the requests that come from now on. It grows until it is taken.
+    pub fn keep_departures(&self, keep: bool) {
+        self.shared.journals.store(keep, Ordering::Relaxed);
+    }
+
+    /// Takes the record of the streamed answers that have ended.
+    pub fn take_departures(&self) -> Vec<Departures> {
+        std::mem::take(&mut *lock(&self.shared.departures))
     }
 
     /// What it has seen so far.

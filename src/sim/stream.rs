@@ -14,6 +14,7 @@ use serde_json::json;
 use super::draw::{Purpose, generator};
 use super::engine::Ticket;
 use super::faults;
+use super::journal::Journal;
 use super::model::Emission;
 use crate::profile::FaultKind;
 use crate::tokens::corpus;
@@ -119,20 +120,21 @@ pub(super) struct Events {
     head: String,
     ready: VecDeque<Bytes>,
     then: Then,
+    journal: Option<Journal>,
 }
 
 const CHOICE: &str = "\"choices\":[{\"index\":0,\"delta\":{";
 
 impl Events {
     /// A stream that begins with an event without text.
-    pub(super) fn new(answer: Answer, ticket: Ticket) -> Self {
+    pub(super) fn new(answer: Answer, ticket: Ticket, journal: Option<Journal>) -> Self {
         let head = format!(
             "data: {{\"id\":{},\"object\":\"chat.completion.chunk\",\"created\":{},\"model\":{},",
             json!(answer.id),
             answer.created,
             json!(answer.model)
         );
-        let mut events = Self { answer, ticket, head, ready: VecDeque::new(), then: Then::Tokens };
+        let mut events = Self { answer, ticket, head, ready: VecDeque::new(), then: Then::Tokens, journal };
         events.chunk("\"role\":\"assistant\",\"content\":\"", |_, _| {}, "\"}", "null");
         events
     }
@@ -156,6 +158,9 @@ impl Events {
         if fault != Some(FaultKind::Empty) {
             // The corpus is of plain words, which need no escaping in JSON.
             self.chunk("\"content\":\"", Words::push_next, "\"}", "null");
+            if let Some(journal) = &mut self.journal {
+                journal.token();
+            }
         }
         if fault == Some(FaultKind::Garbage) && token.index + 1 == faults::half(self.answer.max_tokens) {
             self.ready.push_back(Bytes::from_static(b"data: {\"id\": \"chatcmpl-\n\n"));

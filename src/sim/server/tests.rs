@@ -107,6 +107,29 @@ fn a_stream_has_one_event_a_token_in_a_frame_of_its_own() {
 }
 
 #[test]
+fn the_server_keeps_when_tokens_left_if_asked_to() {
+    let server = start(config());
+    let head = format!("{CHAT}\r\nx-request-id: before");
+    exchange(&server, &head, &ask(2, true));
+    server.keep_departures(true);
+    let begin = Instant::now();
+    exchange(&server, &head.replace("before", "kept"), &ask(3, true));
+    // The answer's body is dropped a moment after its last byte was written.
+    let mut kept = Vec::new();
+    while kept.is_empty() && begin.elapsed() < Duration::from_secs(10) {
+        kept = server.take_departures();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let [departures] = &kept[..] else { panic!("{kept:?}") };
+    assert_eq!((departures.request_id.as_str(), departures.tokens.len()), ("kept", 3));
+    let times: Vec<Instant> = [begin, departures.received].into_iter().chain(departures.tokens.clone()).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    // The base and two steps after it: a token is never early.
+    assert!(departures.tokens[2] - departures.received >= Duration::from_millis(4), "{departures:?}");
+    assert!(server.take_departures().is_empty());
+}
+
+#[test]
 fn a_plain_answer_is_one_body() {
     let server = start(config());
     let body = json_body(&exchange(&server, CHAT, &ask(3, false)));
