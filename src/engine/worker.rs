@@ -1,5 +1,6 @@
 //! A worker: one thread, one `current_thread` runtime, one client, no locks.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
@@ -52,27 +53,30 @@ struct Part {
     clock: Clock,
     /// Prepared requests by index; `None` for those of other workers and those that were sent.
     requests: Vec<Option<Prepared>>,
+    /// Indexes of each user's requests, of a closed loop.
+    of_users: HashMap<u32, Vec<usize>>,
 }
 
 impl Part {
     fn prepare(transport: &Transport, round: Arc<Round>, share: u32, shares: u32) -> reqwest::Result<Self> {
         let closed = matches!(round.pacing, Pacing::Closed { .. });
         let mut requests = Vec::with_capacity(round.requests.len());
-        for outgoing in &round.requests {
+        let mut of_users: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (index, outgoing) in round.requests.iter().enumerate() {
             let number = if closed { outgoing.user } else { outgoing.index };
             let own = number % shares == share;
+            if own && closed {
+                of_users.entry(outgoing.user).or_default().push(index);
+            }
             requests.push(if own { Some(prepare(transport, &round, outgoing)?) } else { None });
         }
-        Ok(Self { round, clock: Clock::start(), requests })
+        Ok(Self { round, clock: Clock::start(), requests, of_users })
     }
 
     /// The prepared requests of a user, in order.
     fn of_user(&mut self, user: u32) -> Vec<(usize, Prepared)> {
-        let indexes = 0..self.requests.len();
-        indexes
-            .filter(|index| self.round.requests[*index].user == user)
-            .filter_map(|index| Some((index, self.requests[index].take()?)))
-            .collect()
+        let indexes = self.of_users.remove(&user).unwrap_or_default();
+        indexes.into_iter().filter_map(|index| Some((index, self.requests[index].take()?))).collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The part of a trial in which rates are counted: neither ramp-up nor drain.
 
+use std::collections::BTreeMap;
+
 use crate::plan::Pacing;
 use crate::record::RequestRecord;
 use crate::units::Nanos;
@@ -31,12 +33,15 @@ impl Window {
                 Self { from: whole.from, to: records.iter().map(|r| r.scheduled).max().unwrap_or(whole.from) }
             }
             Pacing::Closed { users, .. } => {
-                let of_user = |user: u32| records.iter().filter(move |r| r.user == user);
-                let active = || (0..users).filter(|user| of_user(*user).next().is_some());
-                let from = active().filter_map(|user| of_user(user).map(|r| r.scheduled).min()).max();
-                let to = active().filter_map(|user| of_user(user).map(|r| r.closed).max()).min();
-                let from = from.unwrap_or(whole.from);
-                Self { from, to: to.unwrap_or(whole.to).max(from) }
+                let mut spans: BTreeMap<u32, Self> = BTreeMap::new();
+                for record in records.iter().filter(|r| r.user < users) {
+                    let own = Self { from: record.scheduled, to: record.closed };
+                    let span = spans.entry(record.user).or_insert(own);
+                    *span = Self { from: span.from.min(own.from), to: span.to.max(own.to) };
+                }
+                let from = spans.values().map(|span| span.from).max().unwrap_or(whole.from);
+                let to = spans.values().map(|span| span.to).min().unwrap_or(whole.to);
+                Self { from, to: to.max(from) }
             }
         }
     }
