@@ -138,7 +138,7 @@ async fn converse(
         return Some(failure((FailureClass::Parse, message)));
     }
     let most = most_bytes(raw.max_tokens);
-    watchdog.progress();
+    watchdog.progressed = Instant::now();
     loop {
         let chunk: Result<Option<Bytes>, reqwest::Error> = tokio::select! {
             biased;
@@ -150,7 +150,7 @@ async fn converse(
         match chunk {
             Ok(Some(bytes)) => {
                 keep(raw, &bytes, stamps.frame(now));
-                watchdog.progress();
+                watchdog.progressed = now.into();
                 if let Some((tokens, progress)) = &mut until
                     && progress.push(&bytes) >= *tokens
                 {
@@ -203,10 +203,6 @@ impl Watchdog {
             no_progress,
             timer: Box::pin(tokio::time::sleep_until(now + timeout.min(no_progress))),
         }
-    }
-
-    fn progress(&mut self) {
-        self.progressed = Instant::now();
     }
 
     async fn wait(&mut self) -> Failure {

@@ -163,7 +163,8 @@ impl Answer {
         if !(part.answer.is_empty() && part.reasoning.is_empty()) {
             self.chunks.push(Chunk { at, tokens: 0, reasoning: part.answer.is_empty() });
             let tokens_so_far = part.usage.and_then(|usage| usage.output);
-            self.texts.push(Text { text: part.reasoning + &part.answer, tokens_so_far });
+            let text = if part.reasoning.is_empty() { part.answer } else { part.reasoning + &part.answer };
+            self.texts.push(Text { text, tokens_so_far });
         }
         if part.usage.is_some() {
             self.usage = part.usage;

@@ -8,6 +8,7 @@ mod framing;
 pub mod openai_chat;
 mod raw;
 mod sse;
+mod token_chunk;
 
 pub use decode::Progress;
 pub(crate) use decode::status_message;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::body::merge;
 use super::decode::{self, Message, Part, PartUsage, Progress, error_text};
 use super::raw::RawRequest;
+use super::token_chunk;
 use crate::record::RequestRecord;
 use crate::tokens::Tokenizer;
 
@@ -99,6 +100,16 @@ fn decode(name: &str, data: &str) -> Result<Message, String> {
     if data.trim() == "[DONE]" {
         return Ok(Message::Done);
     }
+    if name != "error"
+        && let Some(part) = token_chunk::read(data)
+    {
+        return Ok(Message::Part(part));
+    }
+    decode_any(name, data)
+}
+
+/// The full reading, of anything that a server may send.
+fn decode_any(name: &str, data: &str) -> Result<Message, String> {
     let json = serde_json::from_str::<Value>(data);
     if name == "error" {
         let text = json.ok().as_ref().and_then(error_text);
@@ -139,7 +150,8 @@ impl Delta {
     }
 }
 
-fn usage(usage: &Value) -> Option<PartUsage> {
+/// Token counts of a `usage` object.
+pub(super) fn usage(usage: &Value) -> Option<PartUsage> {
     let count = |pointer: &str| {
         let count = usage.pointer(pointer)?.as_u64()?;
         Some(u32::try_from(count).unwrap_or(u32::MAX))
@@ -219,6 +231,48 @@ mod tests {
             let part = answer(data);
             assert_eq!((part.reasoning.as_str(), part.answer.as_str()), (reasoning, text), "{data}");
         }
+    }
+
+    #[test]
+    fn the_short_reading_says_what_the_full_one_does() {
+        let texts = ["null", "\"\"", "\" w\\n\\u00e9\"", "7"];
+        let usages = [
+            "null",
+            r#"{"completion_tokens":4}"#,
+            r#"{"completion_tokens":-4}"#,
+            "7",
+            "[]",
+            r#"{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":8},"completion_tokens_details":null}"#,
+        ];
+        let extras = [
+            "",
+            r#","error":null"#,
+            r#","error":"x""#,
+            r#","object":"error""#,
+            r#","object":7"#,
+            r#","choices":[]"#,
+            r#","id":{"a":[1,2]}"#,
+        ];
+        let inners = ["", r#","message":{"content":"m"}"#, r#","tool_calls":[]"#, r#","delta":{}"#];
+        let (mut short, mut all) = (0, 0);
+        for content in texts {
+            for reasoning in texts {
+                for (usage, inner) in usages.iter().flat_map(|usage| inners.map(|inner| (usage, inner))) {
+                    for (extra, reason) in extras.iter().flat_map(|extra| texts.map(|reason| (extra, reason))) {
+                        let delta =
+                            format!(r#"{{"content":{content},"reasoning":{reasoning},"reasoning_content":""}}"#);
+                        let choice = format!(r#"{{"delta":{delta},"finish_reason":{reason}{inner}}}"#);
+                        let data = format!(r#"{{"choices":[{choice}],"usage":{usage}{extra}}}"#);
+                        all += 1;
+                        if let Some(part) = token_chunk::read(&data) {
+                            short += 1;
+                            assert_eq!(decode_any("message", &data), Ok(Message::Part(part)), "{data}");
+                        }
+                    }
+                }
+            }
+        }
+        assert!(short > all / 20 && short < all, "{short} of {all}");
     }
 
     #[test]
