@@ -5,6 +5,7 @@ mod clock;
 mod connect;
 mod cpu;
 mod exchange;
+mod limits;
 mod release;
 mod round;
 mod stamps;

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::engine::release::Releases;
 use crate::engine::worker::{Command, Report, work};
-use crate::engine::{ClientError, Clock, Transport, TransportOptions, stamps};
+use crate::engine::{ClientError, Clock, Transport, TransportOptions, limits, stamps};
 use crate::plan::{Cancel, Pacing};
 use crate::units::Nanos;
 use crate::wire::RawRequest;
@@ -81,6 +81,17 @@ pub enum EngineError {
     /// A request that HTTP does not allow.
     #[error("failed to make a request: {0}\nhint: check `url` and `headers` of the profile")]
     Request(String),
+    /// More requests at once than the process may have connections.
+    #[error(
+        "the load needs {needed} open files at once, and this process may have {limit}\nhint: run `ulimit -n {needed}` \
+         before (root may have to raise the hard limit), or lower the concurrency"
+    )]
+    OpenFiles {
+        /// Files that are needed.
+        needed: u64,
+        /// The hard limit, or the present one if it cannot be raised.
+        limit: u64,
+    },
     /// A worker has died, which is a bug.
     #[error(
         "a load worker ended unexpectedly\nhint: this is a bug of tokpace; run with `RUST_LOG=tokpace=debug` and report it"
@@ -94,6 +105,8 @@ pub enum EngineError {
 pub struct Engine {
     workers: Vec<Worker>,
     reports: Receiver<Report>,
+    /// Files that a connection takes of this process.
+    files: u64,
 }
 
 /// A worker's thread and the channel to it.
@@ -109,7 +122,7 @@ impl Engine {
         let (report, reports) = channel();
         let workers =
             (0..workers.max(1)).map(|i| Worker::start(i, options, report.clone())).collect::<Result<_, _>>()?;
-        Ok(Self { workers, reports })
+        Ok(Self { workers, reports, files: if options.same_process { 2 } else { 1 } })
     }
 
     /// As many workers as leave a core for the pacing thread and the server: half of the cores, at most 4.
@@ -121,6 +134,7 @@ impl Engine {
     ///
     /// `stop` ends the round early; what was measured until then is in the recording.
     pub fn run(&mut self, round: Round, stop: &AtomicBool) -> Result<Recording, EngineError> {
+        limits::make_room(&round, self.files)?;
         let round = Arc::new(round);
         self.prepare(&round)?;
         // A moment ahead, so that the first release is not late because the workers were still being told.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::measure::{Trial, TrialSummary, Value};
 use crate::metric::{Metric, MetricId, Statistic};
+use crate::record::{FailureClass, RequestRecord};
 use crate::stats::quantile::quantile;
 use crate::units::{Nanos, millis};
 
@@ -38,6 +39,7 @@ pub fn check(trial: &Trial, summary: &TrialSummary, expected: Option<Expected>) 
     [
         nothing_sent(trial),
         every_request_set_aside(trial, summary),
+        exhausted(trial),
         every_request_failed(trial, summary),
         rate_limited(trial, summary),
         not_streamed(trial, summary),
@@ -81,6 +83,30 @@ fn every_request_set_aside(trial: &Trial, summary: &TrialSummary) -> Option<Inva
         passing: false,
         reason: format!("all {} requests that were sent were to be cancelled on purpose", trial.records.len()),
         hint: "lower `request.cancel.rate`, or send more requests".into(),
+    })
+}
+
+/// What the client's own system says when it has no more connections to give, what ran out, and what helps.
+const EXHAUSTED: [(&str, &str, &str); 3] = [
+    ("Too many open files", "open files", "raise the limit with `ulimit -n`, or lower the concurrency"),
+    ("Cannot assign requested address", "local ports", PORTS_HINT),
+    ("Can't assign requested address", "local ports", PORTS_HINT),
+];
+
+const PORTS_HINT: &str = "an address has about 28,000 ports, and a closed connection keeps its own for a minute: check \
+                          that the server keeps connections alive, or lower the concurrency";
+
+/// Requests that failed because of the client's machine say nothing about the server.
+fn exhausted(trial: &Trial) -> Option<Invalid> {
+    let unconnected = |r: &&RequestRecord| r.failure.as_ref().is_some_and(|f| f.class == FailureClass::Connect);
+    let said = |r: &RequestRecord, text: &str| r.failure.as_ref().is_some_and(|f| f.message.contains(text));
+    EXHAUSTED.into_iter().find_map(|(text, what, hint)| {
+        let failed = trial.records.iter().filter(unconnected).filter(|r| said(r, text)).count();
+        (failed > 0).then(|| Invalid {
+            passing: false,
+            reason: format!("the client ran out of {what}: {failed} requests were not sent"),
+            hint: hint.into(),
+        })
     })
 }
 
@@ -211,4 +237,73 @@ fn cached(trial: &Trial, summary: &TrialSummary) -> Option<Invalid> {
         ),
         hint: "remove `salt = false`, or use a `prefix` or a longer dataset; this measured the cache".into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::Client;
+    use crate::measure::request::tests::record;
+    use crate::plan::Pacing;
+    use crate::record::Failure;
+    use crate::scenario::Slo;
+
+    const MS: Nanos = 1_000_000;
+
+    /// An open loop of 2000 requests a second whose answers take 20 ms; request i is sent `lag(i)` after its time.
+    fn open_loop(lag: impl Fn(u64) -> Nanos) -> Trial {
+        let records = (0..20_000).map(|i| {
+            let (scheduled, sent) = (i * MS / 2, i * MS / 2 + lag(i));
+            record(scheduled, sent, &[(sent + 20 * MS, 1), (sent + 21 * MS, 1), (sent + 22 * MS, 1)])
+        });
+        let client = Client::default();
+        let pacing = Pacing::Open { max_in_flight: None };
+        Trial { pacing, records: records.collect(), stream: true, shares_prefix: false, client }
+    }
+
+    fn reasons(trial: &Trial) -> Vec<String> {
+        let summary = TrialSummary::of(trial, &Slo::default());
+        check(trial, &summary, None).into_iter().map(|invalid| invalid.reason).collect()
+    }
+
+    #[test]
+    fn an_open_loop_that_falls_behind_is_no_measurement() {
+        assert_eq!(reasons(&open_loop(|i| i % 100 * MS / 100)), Vec::<String>::new());
+        // A client that can send 1980 a second is late by a tenth of a second at the end.
+        let behind = reasons(&open_loop(|i| i * MS / 200));
+        assert_eq!(
+            behind,
+            ["the client sent requests late: by 50.00 ms at the median (at most 1.00), 95.00 ms at p95 (at most 5.00)"]
+        );
+        // Bursts of it count as well.
+        assert_eq!(reasons(&open_loop(|i| if i % 10 == 0 { 6 * MS } else { 0 })).len(), 1);
+    }
+
+    #[test]
+    fn an_arrival_that_was_not_sent_is_no_measurement() {
+        let mut trial = open_loop(|_| 0);
+        trial.client.unsent = 1;
+        assert_eq!(reasons(&trial), ["1 scheduled requests could not be sent"]);
+        trial.pacing = Pacing::Closed { users: 1, ramp_up: 0 };
+        assert!(!reasons(&trial).iter().any(|reason| reason.contains("could not be sent")));
+    }
+
+    #[test]
+    fn a_client_without_files_or_ports_measures_nothing() {
+        for (message, what) in [
+            ("failed to connect: Too many open files (os error 24)", "open files"),
+            ("failed to connect: Cannot assign requested address (os error 99)", "local ports"),
+        ] {
+            let mut trial = open_loop(|_| 0);
+            for record in &mut trial.records[..3] {
+                record.failure = Some(Failure::new(FailureClass::Connect, message));
+            }
+            assert_eq!(reasons(&trial), [format!("the client ran out of {what}: 3 requests were not sent")]);
+            // The server's own words are the server's trouble.
+            for record in &mut trial.records {
+                record.failure = record.failure.take().map(|f| Failure { class: FailureClass::HttpStatus, ..f });
+            }
+            assert_eq!(reasons(&trial), Vec::<String>::new());
+        }
+    }
 }

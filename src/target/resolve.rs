@@ -117,7 +117,7 @@ impl Target {
                 Ok(Self {
                     base_url: format!("http://{}/v1", server.addr()),
                     model: config.model.clone(),
-                    transport: TransportOptions::default(),
+                    transport: TransportOptions { same_process: true, ..TransportOptions::default() },
                     extra: BTreeMap::new(),
                     tokenizer: Tokenizer::bundled(),
                     version: Some(env!("CARGO_PKG_VERSION").to_owned()),

@@ -12,6 +12,7 @@ mod judge;
 mod layers;
 mod libtest;
 mod nextest;
+mod open_loop;
 mod paired;
 mod plan;
 mod readme;
