@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use crate::gate::{self, CaseInput, CaseVerdict, FEWEST, Mode, Order, Pair, Suite, Verdict};
 use crate::harness::bench::{Bench, Role};
-use crate::harness::measure::{gives_up, pause};
 use crate::harness::session::Session;
 use crate::harness::tally::Tally;
 use crate::harness::trial::{Context, Runner, Taken};
 use crate::harness::{MeasureError, conclude, sources, verdict};
-use crate::measure::{Expected, Invalid, check_trust};
+use crate::measure::{Expected, Invalid, check_trust, gives_up, pause};
 use crate::metric::{Metric, MetricId, Statistic};
 use crate::plan::{Plan, Words};
 use crate::profile::Profile;

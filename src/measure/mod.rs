@@ -1,11 +1,13 @@
 //! From records to the figures of a trial, and whether the trial was a measurement at all. Pure.
 
+mod repeat;
 mod request;
 mod row;
 mod summary;
 mod trust;
 mod window;
 
+pub(crate) use repeat::{gives_up, pause};
 pub use request::RequestMetrics;
 pub(crate) use row::{kept, row};
 pub use summary::{Client, Trial, TrialSummary, Value};

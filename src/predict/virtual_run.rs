@@ -1,7 +1,7 @@
 //! A case's trials in virtual time, in the order in which the harness sends them.
 
 use crate::gate::{Order, Pair, TrialValues};
-use crate::measure::{Client, Expected, Invalid, Trial, TrialSummary, Window, check_trust, kept, row};
+use crate::measure::{Client, Expected, Invalid, Trial, TrialSummary, Window, check_trust, gives_up, kept, row};
 use crate::plan::{self, Pacing, Plan, PlanError, PlannedRequest, SALT_TOKENS, Salt, Sources, Words};
 use crate::profile::Embedded;
 use crate::record::RequestRecord;
@@ -72,7 +72,6 @@ fn run_job(case: &Case, plan: &Plan, mut run: Run<'_>, n: u32, expected_output: 
     let warmup = run.send(&plan.warmup, Pacing::Closed { users: users(plan.pacing), ramp_up: 0 }, None, 0);
     let expected = expected_output.map(|output_tokens| Expected { output_tokens, of: "the baseline" });
     let mut job = VirtualJob { warmup: length(&warmup), ..VirtualJob::default() };
-    let spare = (n / 4).max(1) as usize;
     for number in 1.. {
         if job.trials.len() as u32 >= n {
             break;
@@ -88,7 +87,7 @@ fn run_job(case: &Case, plan: &Plan, mut run: Run<'_>, n: u32, expected_output: 
             continue;
         }
         job.invalid.push((number, invalid));
-        if job.invalid.len() > spare {
+        if gives_up(&job.invalid, job.trials.len() as u32, n) {
             job.given_up = true;
             break;
         }

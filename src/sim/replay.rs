@@ -1,8 +1,8 @@
 //! The load engine and the simulated server in virtual time: what a perfect client would record.
 //!
-//! Nothing between client and server takes time unless the caller says so: a request arrives when it is sent, and a token
-//! is read when its step ends. What a gate should say after an injected slow-down can be computed from this, and an engine be checked
-//! against it.
+//! Nothing between client and server takes time unless the caller says so: a request arrives when it is sent, and a
+//! token is read when its step ends. What a gate should say after an injected slow-down can be computed from this, and
+//! an engine be checked against it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
