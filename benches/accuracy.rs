@@ -80,6 +80,7 @@ fn compare(streams: u32, requests: u32) -> Result<(), Box<dyn Error>> {
     let [ttft, tpot] = errors(&records, round.pacing, &departures)?;
     let client = Client {
         wake_lags: recording.wake_lags,
+        server_late: None,
         cpu_share: recording.cpu_share,
         peak_in_flight: recording.peak_in_flight,
         ..Client::default()

@@ -65,6 +65,11 @@ impl Lateness {
         self.nanos.value_at_quantile(0.5)
     }
 
+    /// 95th percentile, to 0.1 %.
+    pub fn p95(&self) -> Nanos {
+        self.nanos.value_at_quantile(0.95)
+    }
+
     /// 99th percentile, to 0.1 %.
     pub fn p99(&self) -> Nanos {
         self.nanos.value_at_quantile(0.99)
@@ -121,7 +126,7 @@ mod tests {
         let mut other = Lateness::default();
         other.record(deadline, deadline + Duration::from_secs(3_600));
         lateness.merge(&other);
-        assert_eq!((lateness.count(), lateness.p50(), lateness.p99()), (102, 50, 100));
+        assert_eq!((lateness.count(), lateness.p50(), lateness.p95(), lateness.p99()), (102, 50, 96, 100));
         assert!(lateness.max().abs_diff(MAX) <= MAX / 1_000);
         lateness.clear();
         assert_eq!(lateness.count(), 0);

@@ -167,6 +167,7 @@ fn trial(round: &Round, recording: &Recording) -> Trial {
     let records: Vec<_> = recording.requests.iter().map(|raw| openai_chat::interpret(raw, &tokenizer)).collect();
     let client = Client {
         wake_lags: recording.wake_lags.clone(),
+        server_late: None,
         cpu_share: recording.cpu_share,
         unsent: (round.requests.len() - records.len()) as u32,
         peak_in_flight: recording.peak_in_flight,

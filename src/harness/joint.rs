@@ -326,7 +326,7 @@ impl Session {
         conclude::prefix(&mut report, case, &joint.plan, candidate, Some(reference));
         report.seconds = joint.seconds;
         if let Some(bench) = &mut self.bench {
-            report.client = candidate.client(bench.side(joint.sides[1]));
+            report.client = candidate.client();
             let once = joint.sides.into_iter().any(|side| conclude::started_once(bench.side(side)));
             if once {
                 report.notes.push("server start-to-start variation not measured".into());

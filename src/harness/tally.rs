@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::gate::TrialValues;
-use crate::harness::bench::Side;
 use crate::harness::trial::Taken;
 use crate::measure::Trial;
+use crate::pacer::Lateness;
 use crate::record::TokenSource;
 use crate::report::{ClientInfo, PrefixSide};
 use crate::target::PrefixCounters;
@@ -53,7 +53,7 @@ impl Default for Tally {
 impl Tally {
     /// Notes how the client did in a trial, valid or not.
     pub(crate) fn saw(&mut self, taken: &Taken) {
-        self.lags.add(&taken.trial);
+        self.lags.add(&taken.trial, taken.server_late.as_ref());
     }
 
     /// Counts a valid trial.
@@ -91,8 +91,8 @@ impl Tally {
     }
 
     /// What the client noticed about itself.
-    pub(crate) fn client(&self, side: &Side) -> ClientInfo {
-        self.lags.info(side)
+    pub(crate) fn client(&self) -> ClientInfo {
+        self.lags.info()
     }
 
     /// What the prefix cache did, by the answers and by the server's own counters.
@@ -112,42 +112,45 @@ impl Tally {
 struct Lags {
     send: Vec<Nanos>,
     wake: Vec<Nanos>,
+    server: Option<Lateness>,
     cpu: Option<f64>,
 }
 
 impl Lags {
-    fn add(&mut self, trial: &Trial) {
+    fn add(&mut self, trial: &Trial, server: Option<&Lateness>) {
         self.send.extend(trial.records.iter().map(|r| r.sent.saturating_sub(r.scheduled)));
         self.wake.extend(&trial.client.wake_lags);
+        if let Some(server) = server {
+            self.server.get_or_insert_default().merge(server);
+        }
         self.cpu = match (self.cpu, trial.client.cpu_share) {
             (Some(a), Some(b)) => Some(a.max(b)),
             (a, b) => a.or(b),
         };
     }
 
-    fn info(&self, side: &Side) -> ClientInfo {
+    fn info(&self) -> ClientInfo {
         let at = |lags: &[Nanos], q: f64| {
             let mut sorted = lags.to_vec();
             sorted.sort_unstable();
             let rank = (sorted.len().saturating_sub(1) as f64 * q).round() as usize;
             sorted.get(rank).map_or(0.0, |lag| millis(*lag))
         };
-        let late = side.target.embedded.as_ref().map(crate::sim::Server::lateness).filter(|late| late.count() > 0);
         ClientInfo {
             send_lag_p50_ms: at(&self.send, 0.5),
             send_lag_p99_ms: at(&self.send, 0.99),
             wake_lag_p50_ms: at(&self.wake, 0.5),
             wake_lag_p99_ms: at(&self.wake, 0.99),
             cpu_share: self.cpu,
-            server_late_p50_ms: late.as_ref().map(|late| millis(late.p50())),
-            server_late_p99_ms: late.as_ref().map(|late| millis(late.p99())),
+            server_late_p50_ms: self.server.as_ref().map(|late| millis(late.p50())),
+            server_late_p99_ms: self.server.as_ref().map(|late| millis(late.p99())),
         }
     }
 }
 
 /// The same of a single trial.
-pub(crate) fn client_info(trial: &Trial, side: &Side) -> ClientInfo {
+pub(crate) fn client_info(trial: &Trial, server: Option<&Lateness>) -> ClientInfo {
     let mut lags = Lags::default();
-    lags.add(trial);
-    lags.info(side)
+    lags.add(trial, server);
+    lags.info()
 }

@@ -13,6 +13,7 @@ use crate::harness::tally::client_info;
 use crate::harness::{MeasureError, RunFolder, Stop, now};
 use crate::measure::{Client, RequestMetrics, Trial, TrialSummary, kept, row};
 use crate::names;
+use crate::pacer::Lateness;
 use crate::plan::{Pacing, Plan, PlannedRequest, Salt, Words};
 use crate::record::{Phase, RequestRecord};
 use crate::redact::Redactor;
@@ -43,6 +44,8 @@ pub(crate) struct Taken {
     pub(crate) seconds: f64,
     /// What the server's own counters say of its prefix cache.
     pub(crate) counters: Option<PrefixCounters>,
+    /// How late the steps of an embedded server were.
+    pub(crate) server_late: Option<Lateness>,
     side: &'static str,
     started: String,
     client: ClientInfo,
@@ -92,11 +95,7 @@ impl<'r, 'c> Runner<'r, 'c> {
             Pacing::Closed { users, .. } => users,
             Pacing::Open { .. } | Pacing::Batch { .. } => 1,
         };
-        self.unmeasured(&plan.warmup, users, "warmup", 0)?;
-        if let Some(server) = &self.side.target.embedded {
-            server.clear_lateness();
-        }
-        Ok(())
+        self.unmeasured(&plan.warmup, users, "warmup", 0)
     }
 
     /// Primes the shared prefixes, if the scenario says so, and measures one trial.
@@ -106,7 +105,10 @@ impl<'r, 'c> Runner<'r, 'c> {
         self.unmeasured(&plan.prime, 1, "prime", number)?;
         let watched = plan.shares_prefix;
         let before = if watched { self.side.target.prefix_counters() } else { None };
-        let (trial, recording) = self.measured(plan, number)?;
+        if let Some(server) = &self.side.target.embedded {
+            server.clear_lateness();
+        }
+        let (trial, recording, server_late) = self.measured(plan, number)?;
         let after = if before.is_some() { self.side.target.prefix_counters() } else { None };
         let summary = TrialSummary::of(&trial, &self.case.slo);
         Ok(Taken {
@@ -117,7 +119,8 @@ impl<'r, 'c> Runner<'r, 'c> {
             counters: before.zip(after).map(|(before, after)| after.since(before)),
             side: self.side.role.name(),
             started,
-            client: client_info(&trial, self.side),
+            client: client_info(&trial, server_late.as_ref()),
+            server_late,
             trial,
             summary,
         })
@@ -141,9 +144,11 @@ impl<'r, 'c> Runner<'r, 'c> {
         self.keep(&records, number, Phase::Warmup, pacing)
     }
 
-    fn measured(&mut self, plan: &Plan, number: u32) -> Result<(Trial, Recording), MeasureError> {
+    fn measured(&mut self, plan: &Plan, number: u32) -> Result<(Trial, Recording, Option<Lateness>), MeasureError> {
         let outgoing = self.outgoing(&plan.requests, "m", number);
         let recording = self.run(outgoing, plan.pacing, plan.duration)?;
+        let server_late =
+            self.side.target.embedded.as_ref().map(crate::sim::Server::lateness).filter(|late| late.count() > 0);
         let records = self.interpret(&recording);
         self.keep(&records, number, Phase::Measured, plan.pacing)?;
         // A trial that ends by its duration leaves the rest of its requests unsent on purpose.
@@ -159,6 +164,7 @@ impl<'r, 'c> Runner<'r, 'c> {
             shares_prefix: plan.shares_prefix || !self.case.workload.salt,
             client: Client {
                 wake_lags: recording.wake_lags.clone(),
+                server_late: server_late.as_ref().map(|late| [late.p50(), late.p95()]),
                 cpu_share: recording.cpu_share,
                 unsent,
                 peak_in_flight: recording.peak_in_flight,
@@ -168,7 +174,7 @@ impl<'r, 'c> Runner<'r, 'c> {
                 },
             },
         };
-        Ok((trial, recording))
+        Ok((trial, recording, server_late))
     }
 
     fn run(

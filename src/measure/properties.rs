@@ -90,7 +90,7 @@ proptest! {
         baseline in proptest::option::of(0.0..1e6_f64),
     ) {
         let wake_lags = records.iter().map(|record| record.closed).collect();
-        let client = Client { wake_lags, cpu_share: Some(0.5), unsent, peak_in_flight: 3, max_in_flight: Some(2) };
+        let client = Client { wake_lags, server_late: Some([1, 2]), cpu_share: Some(0.5), unsent, peak_in_flight: 3, max_in_flight: Some(2) };
         let trial = Trial { pacing, records, stream: flags[0], shares_prefix: flags[1], client };
         let summary = TrialSummary::of(&trial, &Slo { limits });
         for id in every_statistic() {

@@ -7,12 +7,12 @@ use crate::measure::Invalid;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Whether too many trials (or pairs) were no measurement. A quarter of the most trials, but at least one, may be
-/// repeated for what the target did. What the client's machine did says nothing of the target, so there half of them may
-/// be, and as many more as there are good ones.
+/// repeated for what the target did. What the client's machine did says nothing of the target, so there as many may be
+/// as the case has trials at most, and as many more as there are good ones.
 pub(crate) fn gives_up(invalid: &[(u32, Vec<Invalid>)], good: u32, most: u32) -> bool {
     let passing = invalid.iter().filter(|(_, reasons)| is_passing(reasons)).count() as u32;
     let lasting = invalid.len() as u32 - passing;
-    lasting > (most / 4).max(1) || passing > (most / 2).max(1) + good
+    lasting > (most / 4).max(1) || passing > most + good
 }
 
 /// Whether the machine alone is to blame.
@@ -31,7 +31,7 @@ pub(crate) fn pause(invalid: &[(u32, Vec<Invalid>)]) -> Duration {
         in_a_row += 1;
         next = Some(*number);
     }
-    if in_a_row == 0 { Duration::ZERO } else { SHORTEST_PAUSE * (1 << (in_a_row - 1).min(3)) }
+    if in_a_row == 0 { Duration::ZERO } else { SHORTEST_PAUSE * (1 << (in_a_row - 1).min(4)) }
 }
 
 #[cfg(test)]
@@ -47,10 +47,10 @@ mod tests {
     fn what_the_target_did_is_repeated_less_often_than_what_the_machine_did() {
         let most = 10;
         assert!(!gives_up(&invalid(&[1, 2], false), 0, most) && gives_up(&invalid(&[1, 2, 5], false), 2, most));
-        let five = [1, 2, 3, 4, 5];
-        assert!(!gives_up(&invalid(&five, true), 0, most));
-        let six = [1, 2, 3, 4, 5, 7];
-        assert!(gives_up(&invalid(&six, true), 0, most) && !gives_up(&invalid(&six, true), 1, most));
+        let ten: Vec<u32> = (1..=10).collect();
+        assert!(!gives_up(&invalid(&ten, true), 0, most));
+        let eleven: Vec<u32> = (1..=11).collect();
+        assert!(gives_up(&invalid(&eleven, true), 0, most) && !gives_up(&invalid(&eleven, true), 1, most));
         // Both at once is the target's.
         let mut both = invalid(&[1], true);
         both[0].1.extend(invalid(&[1], false).remove(0).1);
@@ -61,7 +61,7 @@ mod tests {
     fn a_busy_machine_is_left_alone_for_longer_and_longer() {
         assert_eq!(pause(&invalid(&[3], true)), Duration::from_millis(500));
         assert_eq!(pause(&invalid(&[2, 3, 4], true)), Duration::from_secs(2));
-        assert_eq!(pause(&invalid(&[1, 2, 3, 4, 5, 6], true)), Duration::from_secs(4));
+        assert_eq!(pause(&invalid(&[1, 2, 3, 4, 5, 6, 7], true)), Duration::from_secs(8));
         assert_eq!(pause(&invalid(&[2, 4], true)), Duration::from_millis(500));
         assert_eq!(pause(&invalid(&[2, 3], false)), Duration::ZERO);
     }

@@ -32,6 +32,9 @@ pub struct Trial {
 pub struct Client {
     /// How late probes woke the load workers.
     pub wake_lags: Vec<Nanos>,
+    /// How late an embedded server's steps were, at the median and the 95th percentile. It shares the client's machine,
+    /// and what keeps it from its times is in every latency.
+    pub server_late: Option<[Nanos; 2]>,
     /// Largest share of a core that a worker used.
     pub cpu_share: Option<f64>,
     /// Requests of the plan that were never sent.

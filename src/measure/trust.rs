@@ -43,8 +43,9 @@ pub fn check(trial: &Trial, summary: &TrialSummary, expected: Option<Expected>) 
         every_request_failed(trial, summary),
         rate_limited(trial, summary),
         not_streamed(trial, summary),
-        late(&send_lags(trial), summary, "the client sent requests late", LATE_HINT),
-        late(&trial.client.wake_lags, summary, "the client woke up late", BUSY_HINT),
+        late(middle_and_tail(&send_lags(trial)), summary, "the client sent requests late", LATE_HINT),
+        late(middle_and_tail(&trial.client.wake_lags), summary, "the client woke up late", BUSY_HINT),
+        late(trial.client.server_late, summary, "the embedded server was late", SERVER_HINT),
         busy(trial),
         unsent(trial),
         too_many_in_flight(trial),
@@ -58,6 +59,8 @@ pub fn check(trial: &Trial, summary: &TrialSummary, expected: Option<Expected>) 
 
 const BUSY_HINT: &str = "free a core for the client, or stop whatever else runs on this machine";
 const LATE_HINT: &str = "lower the load, or run the client on a machine with more free cores";
+const SERVER_HINT: &str =
+    "stop whatever else runs on this machine: the simulated server could not keep to its own times";
 
 fn known(summary: &TrialSummary, metric: Metric, statistic: Option<Statistic>) -> Option<f64> {
     match summary.value(MetricId { metric, statistic }) {
@@ -171,11 +174,16 @@ fn send_lags(trial: &Trial) -> Vec<Nanos> {
     trial.records.iter().map(|r| r.sent.saturating_sub(r.scheduled)).collect()
 }
 
-/// p50 above 1 % of the median TTFT but at least 1 ms, or p95 above 5 % of it but at least 5 ms.
-fn late(lags: &[Nanos], summary: &TrialSummary, what: &str, hint: &str) -> Option<Invalid> {
-    let mut sorted: Vec<f64> = lags.iter().map(|lag| millis(*lag)).collect();
+/// Median and 95th percentile.
+fn middle_and_tail(lags: &[Nanos]) -> Option<[Nanos; 2]> {
+    let mut sorted: Vec<f64> = lags.iter().map(|lag| *lag as f64).collect();
     sorted.sort_by(f64::total_cmp);
-    let (p50, p95) = (quantile(&sorted, 0.5)?, quantile(&sorted, 0.95)?);
+    Some([quantile(&sorted, 0.5)? as Nanos, quantile(&sorted, 0.95)? as Nanos])
+}
+
+/// p50 above 1 % of the median TTFT but at least 1 ms, or p95 above 5 % of it but at least 5 ms.
+fn late(lags: Option<[Nanos; 2]>, summary: &TrialSummary, what: &str, hint: &str) -> Option<Invalid> {
+    let [p50, p95] = lags?.map(millis);
     // Without streaming the latency as a whole is what the lag would distort.
     let scale = median(summary, Metric::Ttft).or_else(|| median(summary, Metric::E2eLatency))?;
     let limits = ((0.01 * scale).max(1.0), (0.05 * scale).max(5.0));
@@ -277,6 +285,18 @@ mod tests {
         );
         // Bursts of it count as well.
         assert_eq!(reasons(&open_loop(|i| if i % 10 == 0 { 6 * MS } else { 0 })).len(), 1);
+    }
+
+    #[test]
+    fn an_embedded_server_that_misses_its_times_is_no_measurement() {
+        let mut trial = open_loop(|_| 0);
+        trial.client.server_late = Some([MS, 5 * MS]);
+        assert_eq!(reasons(&trial), Vec::<String>::new());
+        trial.client.server_late = Some([MS / 10, 6 * MS]);
+        assert_eq!(
+            reasons(&trial),
+            ["the embedded server was late: by 0.10 ms at the median (at most 1.00), 6.00 ms at p95 (at most 5.00)"]
+        );
     }
 
     #[test]
