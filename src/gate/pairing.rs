@@ -1,8 +1,9 @@
 //! What a number of pairs say about one check: a trimmed mean, or a sign test when values are censored.
 
 use crate::stats::sign::sign_test;
+use crate::stats::student::critical;
 use crate::stats::trimmed::{trim_count, trimmed};
-use crate::stats::variance::mean;
+use crate::stats::variance::{mean, squared_deviations};
 
 use super::evidence::Estimate;
 use super::looks::FEWEST;
@@ -12,6 +13,8 @@ use super::protocol::Order;
 const LEAST_SD: f64 = 0.001;
 /// A difference between first and second slot up to here is left alone.
 const SLOT_AT_MOST: f64 = 0.01;
+/// How often chance alone may pass for a difference between the slots.
+const SLOT_CHANCE: f64 = 0.001;
 
 /// Candidate minus reference of one pair; `∓inf` when censored on one side, `None` when on both.
 pub(super) fn difference(a: f64, b: f64) -> Option<f64> {
@@ -62,8 +65,7 @@ pub(super) fn weigh(differences: &[Option<f64>], orders: &[Order]) -> Pairing {
     if (on_a + on_b) as usize > trim_count(usable.len()) {
         return Pairing::Signs { p: sign_test(on_a, on_b), censored };
     }
-    let slot = Some(0.5 * (mean(&second) - mean(&first)))
-        .filter(|slot| !second.is_empty() && !first.is_empty() && slot.abs() > SLOT_AT_MOST);
+    let slot = slot_effect(&second, &first);
     let mut costs: Vec<f64> = usable
         .iter()
         .map(|(d, order)| match order {
@@ -82,6 +84,22 @@ pub(super) fn weigh(differences: &[Option<f64>], orders: &[Order]) -> Pairing {
         trimmed: 2 * t.each_end as u32,
         censored,
     }
+}
+
+/// Half the difference of second and first slot, if it is beyond what is left alone and beyond chance.
+///
+/// What chance alone shows on a noisy machine must stay in: to take it out would make the spread look smaller than it
+/// is, and with it the doubt.
+fn slot_effect(second: &[f64], first: &[f64]) -> Option<f64> {
+    if second.is_empty() || first.is_empty() {
+        return None;
+    }
+    let slot = 0.5 * (mean(second) - mean(first));
+    let (n, m) = (second.len() as f64, first.len() as f64);
+    let df = n + m - 2.0;
+    let sd = ((squared_deviations(second) + squared_deviations(first)) / df).sqrt().max(LEAST_SD);
+    let chance = critical(SLOT_CHANCE / 2.0, df) * 0.5 * sd * (1.0 / n + 1.0 / m).sqrt();
+    (slot.abs() > SLOT_AT_MOST.max(chance)).then_some(slot)
 }
 
 #[cfg(test)]
@@ -104,6 +122,20 @@ mod tests {
         assert_eq!(difference(INF, 1.0), Some(-INF));
         assert_eq!(difference(INF, INF), None);
         assert_eq!(difference(1.0, 1.5), Some(0.5));
+    }
+
+    #[test]
+    fn slots_differ_when_chance_alone_would_not_make_them() {
+        let slot = |d: &[f64]| match of(&d.iter().copied().map(Some).collect::<Vec<_>>()) {
+            Pairing::Mean { slot, .. } => slot.map(|slot| (slot * 1e4).round() / 1e4),
+            other => panic!("{other:?}"),
+        };
+        // Beyond 1 % in both: half of 6 % with little noise around it, and with as much noise as that.
+        assert_eq!(slot(&[0.03, -0.03, 0.031, -0.029, 0.028, -0.031]), Some(0.0298));
+        assert_eq!(slot(&[0.09, -0.06, -0.02, 0.01, 0.02, -0.04]), None);
+        // Certain, and too small to matter.
+        assert_eq!(slot(&[0.005, -0.005, 0.005, -0.005, 0.005, -0.005]), None);
+        assert_eq!(slot_effect(&[0.5], &[]), None);
     }
 
     #[test]

@@ -149,7 +149,7 @@ pub struct CheckVerdict {
     /// Which look the figures are of, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look: Option<u32>,
-    /// Half the difference between the second and the first slot, when above 1 % and therefore taken out.
+    /// Half the difference between the second and the first slot, when above 1 % and beyond chance, and therefore taken out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<f64>,
     /// Pairs trimmed, both ends together.

@@ -17,8 +17,6 @@ const AT_TOLERANCE: f64 = 0.05;
 /// Promised of decode steps 10 % slower in one scenario of five: so often they are found, unless the machine is noisy.
 const FOUND_10: f64 = 0.97;
 
-const WITHOUT_TOLERANCE: &str = "false alarms without tolerance";
-
 /// What became of suites on one machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rates {
@@ -150,7 +148,7 @@ impl Rates {
         };
         for (what, count, limit) in [
             ("false alarms", self.false_alarms, FALSE_ALARMS),
-            (WITHOUT_TOLERANCE, self.false_alarms_at_zero, FALSE_ALARMS_AT_ZERO),
+            ("false alarms without tolerance", self.false_alarms_at_zero, FALSE_ALARMS_AT_ZERO),
             ("regressed at the tolerance", self.regressed(), AT_TOLERANCE),
             ("passed at the tolerance", self.passed(), AT_TOLERANCE),
         ] {
@@ -219,21 +217,14 @@ mod tests {
     }
 
     /// Enough suites to see a rate that is off by a tenth of itself.
-    ///
-    /// One promise is not kept where the noise between pairs is much above 1 %: without tolerance up to 6 % of suites
-    /// have a false alarm, and not 5 %. What chance alone makes first and second slots differ by is then taken out as if
-    /// it were real, and leaves the pairs looking more alike than they are (docs/statistics.md).
     #[test]
     #[ignore = "takes minutes in a release build"]
     fn the_gate_keeps_its_promises_over_thousands_of_suites() {
         let rates = Everywhere::with(&Pools::exact(), 4000, 2);
         print!("{}", crate::selftest::rates_json(&rates.all, 2));
         for each in &rates.all {
-            let quiet = each.noise.machine == Machine::Quiet;
-            let mut refuted = each.refuted();
-            refuted.retain(|promise| quiet || !promise.contains(WITHOUT_TOLERANCE));
+            let refuted = each.refuted();
             assert!(refuted.is_empty(), "{}", refuted.join("\n"));
-            assert!(!each.false_alarms_at_zero.refutes_at_most(0.06), "{each:?}");
             assert!(each.regressed().at_most() <= AT_TOLERANCE && each.passed().at_most() <= AT_TOLERANCE, "{each:?}");
             if each.noise.machine != Machine::Noisy {
                 assert!(
@@ -243,7 +234,7 @@ mod tests {
             }
         }
         assert!(rates.sum(&[Machine::Noisy], |rates| rates.false_alarms).at_most() <= FALSE_ALARMS);
-        assert!(rates.sum(&[Machine::Quiet], |rates| rates.false_alarms_at_zero).at_most() <= FALSE_ALARMS_AT_ZERO);
+        assert!(rates.sum(&Machine::ALL, |rates| rates.false_alarms_at_zero).at_most() <= FALSE_ALARMS_AT_ZERO);
     }
 
     #[test]

@@ -123,15 +123,14 @@ fn what_cannot_be_told_says_what_it_would_take() {
         a change of +8.8 % would have been found 9 times out of 10
         an unchanged build passes reliably only with a tolerance of 6 % or more
         standard deviation between pairs 4.4 %; 38 pairs would find a change of 6 %
-      output_throughput chatbot -6.0 % [-8.1, -3.9] 8 pairs, tolerance 5 %:
+      output_throughput chatbot -6.0 % [-8.3, -3.7] 8 pairs, tolerance 5 %:
           INCONCLUSIVE (suspect)
-        measured 738.4 tok/s, reference 785.6 tok/s; 90 % interval [-8.1, -3.9]
+        measured 738.4 tok/s, reference 785.6 tok/s; 90 % interval [-8.3, -3.7]
         limit ">= baseline - 5%" at scenarios/chatbot.toml:15
         neither clearly within the tolerance of 5 % nor beyond it
         worse than the reference for certain; whether by more than tolerated is open
-        a change of -8.7 % would have been found 9 times out of 10
-        standard deviation between pairs 3.4 %; 8 pairs would find a change of 10 %;
-          the first trial of a pair is worse by 2.8 % and that was taken out
+        a change of -9.0 % would have been found 9 times out of 10
+        standard deviation between pairs 3.7 %; 8 pairs would find a change of 10 %
       e2e_latency.p50 chatbot +6.1 % [+3.1, +9.2] 8 pairs, tolerance 5 %:
           INCONCLUSIVE (advisory)
       reference and candidate differ in: `slowdown.decode` nothing and `10%`
@@ -158,13 +157,12 @@ fn a_cache_that_does_nothing_is_named() {
     prefix-caching: REGRESSED on profile `embedded` against profile `previous`, 6
         pairs
       fails because a check is worse than its tolerance allows
-      ttft.p50 prefix-caching +2.6 % [-2.1, +7.5] 6 pairs, limit <= 0.7 * reference:
+      ttft.p50 prefix-caching +2.6 % [-2.5, +7.9] 6 pairs, limit <= 0.7 * reference:
           REGRESSED
-        measured 71.86 ms, reference 70.06 ms; 90 % interval [-2.1, +7.5]
+        measured 71.86 ms, reference 70.06 ms; 90 % interval [-2.5, +7.9]
         limit "<= 0.7 * reference" at scenarios/prefix-caching.toml:15
-        a change of -19.9 % would have been found 9 times out of 10
-        standard deviation between pairs 5.6 %; the first trial of a pair is worse
-          by 5.7 % and that was taken out
+        a change of -19.5 % would have been found 9 times out of 10
+        standard deviation between pairs 6.4 %
       prefix_hit_ratio prefix-caching 0.00 % 6 pairs, limit >= 60%: EXCEEDED
         measured 0.00 %; 90 % interval 0.00 to 0.00 %
         limit ">= 60%" at scenarios/prefix-caching.toml:16
@@ -180,7 +178,7 @@ fn a_cache_that_does_nothing_is_named() {
     ────────────────────────────────────────────────────────────────────────────────
       check                 measured   change   90 % interval   limit verdict
     prefix-caching                                            6 pairs REGRESSED
-      ttft.p50              71.86 ms   +2.6 %    [-2.1, +7.5]    ×0.7 REGRESSED
+      ttft.p50              71.86 ms   +2.6 %    [-2.5, +7.9]    ×0.7 REGRESSED
       prefix_hit_ratio        0.00 %             [0.00, 0.00]  >= 60% EXCEEDED
       error_rate              0.00 % +0.00 pp                  +0.5pp pass
     ────────────────────────────────────────────────────────────────────────────────

@@ -25,7 +25,7 @@ fn what_was_seen_is_counted_and_advice_given() {
     ────────────────────────────────────────────────────────────────────────────────
     false alarms: 0 of 3 suites; with 95 % confidence at most 63.2 %
     unchanged sides                      sd of pairs  passes from pairs, 2×tolerance
-      ttft.p50 chatbot                         1.8 %        3.8 %                  6
+      ttft.p50 chatbot                         2.5 %        4.9 %                  6
       tpot.p50 chatbot                         0.9 %        1.7 %                  6
       output_throughput chatbot                0.3 %        0.5 %                  6
     recommended: `trials.max = 10`
