@@ -4,8 +4,10 @@
 //! cargo bench --bench accuracy
 //! ```
 //!
-//! The embedded server steps at absolute times, 20 ms apart, and keeps the moment at which each token was given to its
-//! connection. Client and server share the process, as they do in a test, and so one clock.
+//! Two servers, both with a token every 20 ms at absolute times, and both keep the moment at which each token left: one
+//! whose every answer has deadlines of its own, and the embedded one, which emits the tokens of a step together, as real
+//! servers do, so that all but one of them are read late. Client and server share the process, as they do in a test, and
+//! so one clock.
 
 #![expect(clippy::print_stdout, reason = "a bench is for its output")]
 
@@ -16,13 +18,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tokpace::engine::{Engine, Outgoing, Round, TransportOptions};
-use tokpace::measure::{Client, RequestMetrics, Trial, TrialSummary, check_trust};
+use tokpace::measure::{Client, Errors, RequestMetrics, Trial, TrialSummary, check_trust};
 use tokpace::plan::Pacing;
 use tokpace::profile::{Embedded, TtftCost};
 use tokpace::record::RequestRecord;
 use tokpace::scenario::Slo;
-use tokpace::sim::{Departures, Server, ServerOptions};
-use tokpace::stats::quantile::quantile;
+use tokpace::sim::{Beat, Clockwork, Departures, Server, ServerOptions};
 use tokpace::tokens::Tokenizer;
 use tokpace::units::{Share, Time};
 use tokpace::wire::openai_chat;
@@ -34,6 +35,47 @@ const TOKENS: u32 = 64;
 /// Requests of a user.
 const REQUESTS: u32 = 4;
 
+/// A server that records when its tokens leave.
+enum Recorder {
+    Clockwork(Clockwork),
+    Embedded(Server),
+}
+
+impl Recorder {
+    fn clockwork() -> Result<Self, Box<dyn Error>> {
+        Ok(Self::Clockwork(Clockwork::start(Beat { first: ITL, next: ITL, tokens: TOKENS })?))
+    }
+
+    fn embedded(streams: u32) -> Result<Self, Box<dyn Error>> {
+        let config = Embedded {
+            ttft: TtftCost { base: Time::from_millis(20), per_input_token: Time(0) },
+            itl: Time::from_millis(ITL.as_millis() as u64),
+            step_growth: Share(0.0),
+            jitter: Share(0.0),
+            max_batch: streams,
+            kv_blocks: 100_000,
+            ..Embedded::default()
+        };
+        let server = Server::start(config, ServerOptions::default())?;
+        server.keep_departures(true);
+        Ok(Self::Embedded(server))
+    }
+
+    fn base_url(&self) -> String {
+        match self {
+            Self::Clockwork(server) => server.base_url(),
+            Self::Embedded(server) => server.base_url(),
+        }
+    }
+
+    fn take(&self) -> Vec<Departures> {
+        match self {
+            Self::Clockwork(server) => server.take_departures(),
+            Self::Embedded(server) => server.take_departures(),
+        }
+    }
+}
+
 fn main() -> ExitCode {
     println!(
         "reported - recorded by the server, in ms; {TOKENS} tokens an answer, one every {} ms; {} cores",
@@ -41,72 +83,61 @@ fn main() -> ExitCode {
         std::thread::available_parallelism().map_or(0, usize::from)
     );
     println!(
-        "{:>7} {:>8}   {:<22} {:<26} {:<20} as a trial",
-        "streams", "requests", "ttft: p50 / p99 / max", "tpot: p50 / p99 / max", "server late: p50 / p99"
+        "{:<18} {:>7} {:>8}   {:<22} {:<26} as a trial",
+        "tokens leave", "streams", "requests", "ttft: p50 / p99 / max", "tpot: p50 / p99 / max"
     );
     for (streams, requests) in [(1, 8), (32, REQUESTS), (256, REQUESTS)] {
-        if let Err(error) = compare(streams, requests) {
-            println!("error: {error}");
-            return ExitCode::FAILURE;
+        for alone in [true, false] {
+            if let Err(error) = compare(alone, streams, requests) {
+                println!("error: {error}");
+                return ExitCode::FAILURE;
+            }
         }
     }
     ExitCode::SUCCESS
 }
 
 /// A round of `streams` users with so many requests each, and the line about it.
-fn compare(streams: u32, requests: u32) -> Result<(), Box<dyn Error>> {
-    let config = Embedded {
-        ttft: TtftCost { base: Time::from_millis(20), per_input_token: Time(0) },
-        itl: Time::from_millis(ITL.as_millis() as u64),
-        step_growth: Share(0.0),
-        jitter: Share(0.0),
-        max_batch: streams,
-        kv_blocks: 100_000,
-        ..Embedded::default()
-    };
-    let server = Server::start(config, ServerOptions::default())?;
+fn compare(alone: bool, streams: u32, requests: u32) -> Result<(), Box<dyn Error>> {
+    let server = if alone { Recorder::clockwork()? } else { Recorder::embedded(streams)? };
     let mut engine = Engine::start(Engine::default_workers(), &TransportOptions::default())?;
     let stop = AtomicBool::new(false);
     // Opens the connections.
-    engine.run(round(&server, "warm-up", streams, streams, 2), &stop)?;
-    server.keep_departures(true);
-    server.clear_lateness();
-    let round = round(&server, "measured", streams, streams * requests, TOKENS);
+    engine.run(round(&server, "warm-up", streams, streams), &stop)?;
+    let round = round(&server, "measured", streams, streams * requests);
     let recording = engine.run(round.clone(), &stop)?;
-    let departures = departures(&server, round.requests.len());
+    let departures = departures(&server, round.requests.len() + streams as usize);
     let tokenizer = Tokenizer::bundled();
     let records: Vec<RequestRecord> =
         recording.requests.iter().map(|raw| openai_chat::interpret(raw, &tokenizer)).collect();
     let [ttft, tpot] = errors(&records, round.pacing, &departures)?;
     let client = Client {
         wake_lags: recording.wake_lags,
-        server_late: None,
         cpu_share: recording.cpu_share,
         peak_in_flight: recording.peak_in_flight,
         ..Client::default()
     };
     let trial = Trial { pacing: round.pacing, records, stream: true, shares_prefix: true, client };
     let invalid = check_trust(&trial, &TrialSummary::of(&trial, &Slo::default()), None);
-    let late = server.lateness();
     println!(
-        "{streams:>7} {:>8}   {:<22} {:<26} {:<22} {}",
+        "{:<18} {streams:>7} {:>8}   {:<22} {:<26} {}",
+        if alone { "one by one" } else { "a step at a time" },
         trial.records.len(),
         line(&ttft, 3),
         line(&tpot, 4),
-        format!("{:.3} / {:.3}", late.p50() as f64 / 1e6, late.p99() as f64 / 1e6),
         invalid.first().map_or("valid", |invalid| invalid.reason.as_str())
     );
     Ok(())
 }
 
-fn round(server: &Server, name: &str, streams: u32, requests: u32, tokens: u32) -> Round {
+fn round(server: &Recorder, name: &str, streams: u32, requests: u32) -> Round {
     let body: bytes::Bytes =
-        openai_chat::body("tokpace-sim", None, "How far is it from here?", tokens, true, &BTreeMap::new()).into();
+        openai_chat::body("tokpace-sim", None, "How far is it from here?", TOKENS, true, &BTreeMap::new()).into();
     let requests = (0..requests).map(|index| Outgoing {
         index,
         user: index % streams,
         at: 0,
-        max_tokens: tokens,
+        max_tokens: TOKENS,
         input_tokens: 6,
         request_id: format!("{name}-{index}"),
         body: body.clone(),
@@ -115,7 +146,7 @@ fn round(server: &Server, name: &str, streams: u32, requests: u32, tokens: u32) 
     Round {
         url: format!("{}{}", server.base_url(), openai_chat::PATH),
         // Users start evenly over one answer, so that requests come one by one while answers overlap.
-        pacing: Pacing::Closed { users: streams, ramp_up: u64::from(tokens) * ITL.as_nanos() as u64 },
+        pacing: Pacing::Closed { users: streams, ramp_up: u64::from(TOKENS) * ITL.as_nanos() as u64 },
         duration: None,
         timeout: Duration::from_secs(60),
         no_progress: Duration::from_secs(10),
@@ -124,42 +155,35 @@ fn round(server: &Server, name: &str, streams: u32, requests: u32, tokens: u32) 
 }
 
 /// The server's record by request. It is complete a moment after the client has seen the last answer's end.
-fn departures(server: &Server, wanted: usize) -> HashMap<String, Departures> {
+fn departures(server: &Recorder, wanted: usize) -> HashMap<String, Departures> {
     let mut all = HashMap::new();
     let give_up = Instant::now() + Duration::from_secs(5);
     while all.len() < wanted && Instant::now() < give_up {
-        all.extend(server.take_departures().into_iter().map(|one| (one.request_id.clone(), one)));
+        all.extend(server.take().into_iter().map(|one| (one.request_id.clone(), one)));
         std::thread::sleep(Duration::from_millis(10));
     }
     all
 }
 
-/// Sorted errors of TTFT and TPOT, in milliseconds, without their signs.
+/// Errors of TTFT and TPOT.
 fn errors(
     records: &[RequestRecord],
     pacing: Pacing,
     departures: &HashMap<String, Departures>,
-) -> Result<[Vec<f64>; 2], Box<dyn Error>> {
-    let mut errors = [Vec::new(), Vec::new()];
+) -> Result<[Errors; 2], Box<dyn Error>> {
+    let mut pairs = [Vec::new(), Vec::new()];
     for record in records {
         let metrics = RequestMetrics::of(record, pacing);
         let told = (metrics.ttft.zip(metrics.tpot)).ok_or_else(|| format!("a request failed: {:?}", record.failure))?;
         let server = departures.get(&record.request_id).ok_or("the server has no record of a request")?;
-        let (Some(first), Some(last)) = (server.tokens.first(), server.tokens.last()) else {
-            return Err("the server sent no token".into());
-        };
-        let ttft = first.duration_since(server.received).as_nanos() as f64;
-        let tpot = last.duration_since(*first).as_nanos() as f64 / (server.tokens.len() - 1) as f64;
-        errors[0].push((told.0 as f64 - ttft).abs() / 1e6);
-        errors[1].push((told.1 as f64 - tpot).abs() / 1e6);
+        let [ttft, tpot] = server.ttft_and_tpot().ok_or("the server sent no tokens")?;
+        pairs[0].push((told.0, ttft));
+        pairs[1].push((told.1, tpot));
     }
-    for errors in &mut errors {
-        errors.sort_by(f64::total_cmp);
-    }
-    Ok(errors)
+    Ok(pairs.map(Errors::of))
 }
 
-fn line(errors: &[f64], digits: usize) -> String {
-    let of = |share| quantile(errors, share).unwrap_or(f64::NAN);
+fn line(errors: &Errors, digits: usize) -> String {
+    let of = |share| errors.quantile(share).unwrap_or(f64::NAN);
     format!("{:.digits$} / {:.digits$} / {:.digits$}", of(0.5), of(0.99), of(1.0))
 }

@@ -201,6 +201,7 @@ impl Session {
         }
         let [reference, candidate] = self.profiles(case)?;
         let sides = [self.side(Role::Reference, &reference)?, self.side(Role::Candidate, &candidate)?];
+        self.calibrate();
         let folder = self.folder()?;
         let Some(bench) = &mut self.bench else { return Err(MeasureError::Interrupted) };
         let side = bench.side(sides[1]);

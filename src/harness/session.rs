@@ -9,6 +9,7 @@ use crate::baseline::{self, Author, Job, Store, UpdateMode};
 use crate::environment::Environment;
 use crate::gate::Verdict;
 use crate::harness::bench::{Bench, Role, Side};
+use crate::harness::calibration;
 use crate::harness::discover::{self, DiscoverError, Scenario};
 use crate::harness::{MeasureError, MeasureLock, Package, Paths, RunFlags, RunFolder, Stop, log, wall};
 use crate::names;
@@ -80,6 +81,8 @@ pub struct Session {
     pub(crate) info: RunInfo,
     folder: Option<RunFolder>,
     pub(crate) bench: Option<Bench>,
+    /// Whether the client was held against known times.
+    calibrated: bool,
     /// Jobs of `run --record N` so far, by case; `None` if nothing is being recorded.
     pub(crate) recorded: Option<BTreeMap<String, Vec<Job>>>,
     /// Which job of a recording this is, from 0.
@@ -134,6 +137,7 @@ impl Session {
                 quick: flags.quick,
                 interrupted: false,
                 measured_seconds: 0.0,
+                calibration: None,
                 command: command.iter().map(|word| redactor.redact(word).into_owned()).collect(),
                 machine: machine.clone(),
             },
@@ -153,6 +157,7 @@ impl Session {
             scenarios,
             folder: None,
             bench: None,
+            calibrated: false,
             recorded: None,
             job: 0,
             reports: Vec::new(),
@@ -274,6 +279,17 @@ impl Session {
         let side = Side::new(role, profile.clone(), target)?;
         let Some(bench) = &mut self.bench else { return Err(MeasureError::Interrupted) };
         Ok(bench.add(side))
+    }
+
+    /// Holds the client against known times, once a run. A failure is no reason not to measure.
+    pub(super) fn calibrate(&mut self) {
+        if self.flags.quick || std::mem::replace(&mut self.calibrated, true) {
+            return;
+        }
+        match calibration::calibrate(self.stop.flag()) {
+            Ok(calibration) => self.info.calibration = calibration,
+            Err(error) => tracing::warn!("the client was not calibrated: {error}"),
+        }
     }
 
     /// Takes the lock, once a run: two measurements on one machine would measure each other.

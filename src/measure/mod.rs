@@ -1,5 +1,6 @@
 //! From records to the figures of a trial, and whether the trial was a measurement at all. Pure.
 
+mod calibration;
 mod repeat;
 mod request;
 mod row;
@@ -7,6 +8,7 @@ mod summary;
 mod trust;
 mod window;
 
+pub use calibration::Errors;
 pub(crate) use repeat::{gives_up, pause};
 pub use request::RequestMetrics;
 pub(crate) use row::{kept, row};

@@ -118,6 +118,19 @@ fn machine(text: &mut String, run: &RunReport) {
         run.run.tokpace,
         machine.commit.as_ref().map(|commit| format!(", commit `{commit}`")).unwrap_or_default()
     );
+    if let Some(error) = &run.run.calibration {
+        let _ = writeln!(
+            text,
+            "Client error before the run, against a server of known times ({} answers, {} at a time): TTFT {:.3} ms at the \
+             median and {:.3} ms at p99, TPOT {:.4} and {:.4} ms.\n",
+            error.requests,
+            error.streams,
+            error.ttft_error_p50_ms,
+            error.ttft_error_p99_ms,
+            error.tpot_error_p50_ms,
+            error.tpot_error_p99_ms
+        );
+    }
     text.push_str("| case | send lag p50 / p99 | wake-up lag p50 / p99 | worker CPU | server late p50 / p99 |\n");
     text.push_str("|---|--:|--:|--:|--:|\n");
     for case in &run.cases {

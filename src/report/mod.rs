@@ -16,7 +16,7 @@ pub use check_text::check_line;
 pub use forecast_table::{forecast_json, forecast_table};
 pub use markdown::markdown;
 pub use model::{
-    BaselineInfo, CaseReport, CaseTrials, CheckReport, ClientInfo, Invalidated, PrefixReport, PrefixSide,
+    BaselineInfo, Calibration, CaseReport, CaseTrials, CheckReport, ClientInfo, Invalidated, PrefixReport, PrefixSide,
     ReferenceInfo, RunInfo, RunReport, RunTrials, TrialReport,
 };
 pub(crate) use number::percent;

@@ -48,11 +48,33 @@ pub struct RunInfo {
     pub interrupted: bool,
     /// Seconds during which load was running.
     pub measured_seconds: f64,
+    /// How exact the client was on this machine just before; absent in quick runs and in reports of before 0.1.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
     /// The command line, redacted.
     pub command: Vec<String>,
     /// The client's machine.
     #[cfg_attr(feature = "schema", schemars(with = "serde_json::Value"))]
     pub machine: Machine,
+}
+
+/// What the client reported of answers whose times are known, against the server's own record. Both errors include the
+/// way through the loopback device and the wake-ups on either side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct Calibration {
+    /// Answers at the same time.
+    pub streams: u32,
+    /// Answers in all.
+    pub requests: u32,
+    /// Median error of TTFT, in milliseconds.
+    pub ttft_error_p50_ms: f64,
+    /// 99th percentile.
+    pub ttft_error_p99_ms: f64,
+    /// Median error of TPOT, in milliseconds.
+    pub tpot_error_p50_ms: f64,
+    /// 99th percentile.
+    pub tpot_error_p99_ms: f64,
 }
 
 /// A case of a run.

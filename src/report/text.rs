@@ -7,7 +7,7 @@ use crate::report::check_text::{change, loud, measured, multiple};
 use crate::report::lines::{WIDTH, clipped, wrapped};
 use crate::report::number;
 use crate::report::verdict_text::grouped;
-use crate::report::{CaseReport, CheckReport, RunReport};
+use crate::report::{Calibration, CaseReport, CheckReport, RunReport};
 
 /// Columns of a check: its metric, its value, what it is compared with, its verdict. Two are the indent and three lie
 /// between them.
@@ -32,7 +32,9 @@ const WORST_FIRST: [Verdict; 6] = [
 /// The table of a run. Advisory checks are shown with `verbose` or when they do not hold.
 pub fn table(run: &RunReport, verbose: bool) -> String {
     let rule = "─".repeat(WIDTH);
-    let mut lines = vec![wrapped("", "  ", &about(run)), rule.clone()];
+    let mut lines = vec![wrapped("", "  ", &about(run))];
+    lines.extend(run.run.calibration.as_ref().map(client_error));
+    lines.push(rule.clone());
     if run.cases.iter().any(|case| case.verdict != Verdict::Invalid && !case.checks.is_empty()) {
         let comparison = format!("{:>8} {:>15} {:>7}", "change", "90 % interval", "limit");
         lines.push(assembled("check", "measured", &comparison, "verdict"));
@@ -81,6 +83,17 @@ fn about(run: &RunReport) -> String {
         line.push_str(" · interrupted");
     }
     line
+}
+
+/// How exact the stopwatch was.
+fn client_error(calibration: &Calibration) -> String {
+    format!(
+        "client error at p50 / p99: ttft {:.2} / {:.2} ms, tpot {:.3} / {:.3} ms",
+        calibration.ttft_error_p50_ms,
+        calibration.ttft_error_p99_ms,
+        calibration.tpot_error_p50_ms,
+        calibration.tpot_error_p99_ms
+    )
 }
 
 fn shown(check: &CheckReport, verbose: bool) -> bool {

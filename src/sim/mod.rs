@@ -3,6 +3,7 @@
 
 mod blocks;
 mod chat;
+mod clockwork;
 mod draw;
 mod engine;
 mod faults;
@@ -14,6 +15,7 @@ mod replay;
 mod server;
 mod stream;
 
+pub use clockwork::{Beat, Clockwork};
 pub use journal::Departures;
 pub use model::{Emission, Model, SimRequest, Stats, Step, TooLong};
 pub use replay::{Replayer, replay};

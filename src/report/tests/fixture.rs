@@ -194,6 +194,7 @@ pub(super) fn run(cases: Vec<CaseReport>) -> RunReport {
             tokpace: "0.1.0".into(),
             quick: false,
             interrupted: false,
+            calibration: None,
             measured_seconds: cases.iter().fold(0.0, |sum, case| sum + case.seconds),
             command: vec!["perf".into()],
             machine: Machine {

@@ -7,7 +7,7 @@ use super::chatbot;
 use super::fixture::{Bench, CHATBOT, LIMITS, blank, faulty, run, slower};
 use crate::gate::{CheckVerdict, Verdict};
 use crate::profile::{Embedded, FaultKind};
-use crate::report::{CaseReport, CheckReport, RunReport, table};
+use crate::report::{Calibration, CaseReport, CheckReport, RunReport, table};
 
 fn eventful() -> RunReport {
     let matrix = "code-completion::load.concurrency=16,workload.input_tokens=4096";
@@ -108,6 +108,22 @@ fn a_good_run_is_short() {
     let first: Vec<String> = table(&run, false).lines().take(2).map(str::to_owned).collect();
     let about = "tokpace · profile embedded · 1 case · 6 trials · 9 s measured · quick ·";
     assert_eq!(first, [about, "  interrupted"]);
+}
+
+#[test]
+fn how_exact_the_client_was_stands_above_the_table() {
+    let mut run = run(vec![chatbot().run(&Embedded::default())]);
+    run.run.calibration = Some(Calibration {
+        streams: 8,
+        requests: 64,
+        ttft_error_p50_ms: 0.29,
+        ttft_error_p99_ms: 10.804,
+        tpot_error_p50_ms: 0.0062,
+        tpot_error_p99_ms: 0.0213,
+    });
+    let shown = table(&run, false);
+    let second = shown.lines().nth(1).unwrap();
+    assert_snapshot!(second, @"client error at p50 / p99: ttft 0.29 / 10.80 ms, tpot 0.006 / 0.021 ms");
 }
 
 #[test]
