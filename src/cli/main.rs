@@ -51,6 +51,9 @@ enum Verb {
 /// 0 all hold, 1 a gate failed, 2 wrong usage or files, 3 could not measure, 130 and 143 after a signal.
 pub fn main(line: impl IntoIterator<Item = String>) -> ExitCode {
     let mut line: Vec<String> = line.into_iter().collect();
+    if let Some(code) = crate::target::supervise(&line) {
+        return code;
+    }
     // Cargo passes the name of the subcommand again.
     if line.get(1).is_some_and(|word| word == "tokpace") {
         line.remove(1);

@@ -16,7 +16,7 @@ use crate::profile::{self, Profile, ProfileKind};
 use crate::redact::Redactor;
 use crate::report::{self, CaseReport, CaseTrials, RunInfo, RunReport, RunTrials};
 use crate::scenario::Case;
-use crate::target::{Machine, Probe, Target};
+use crate::target::{Machine, Opening, Probe, Target};
 
 /// Version of `run.json` and `trials.json`.
 const FORMAT: u32 = 1;
@@ -88,6 +88,8 @@ pub struct Session {
     reports: Vec<CaseReport>,
     /// Length of a progress line that is on the terminal.
     progress: usize,
+    /// The target is only walked through, nothing is measured.
+    walks: bool,
 }
 
 impl Session {
@@ -116,10 +118,6 @@ impl Session {
         let machine = Machine::read(&paths.root);
         let started = wall::now();
         let id = environment.get("NEXTEST_RUN_ID").map_or_else(|| wall::run_id(&started), names::file_name);
-        let target = match profile.kind {
-            ProfileKind::Embedded(_) => "embedded",
-            ProfileKind::Endpoint(_) => "endpoint",
-        };
         Ok(Self {
             store: Store::new(&paths.baselines, paths.baselines_lock()),
             author: Author::detect(&paths.root, lookup),
@@ -129,7 +127,7 @@ impl Session {
                 started,
                 profile: profile.name.clone(),
                 against: against.as_ref().map(|profile| profile.name.clone()),
-                target: target.into(),
+                target: profile.kind.name().into(),
                 tokpace: env!("CARGO_PKG_VERSION").into(),
                 quick: flags.quick,
                 interrupted: false,
@@ -157,6 +155,7 @@ impl Session {
             job: 0,
             reports: Vec::new(),
             progress: 0,
+            walks: false,
         })
     }
 
@@ -185,6 +184,7 @@ impl Session {
     /// # Errors
     /// If there is nothing to walk: the target cannot be started or its settings cannot be used.
     pub fn probe(&mut self) -> Result<Probe, MeasureError> {
+        self.walks = true;
         let number = self.side(Role::Candidate, &self.profile.clone())?;
         let Some(bench) = &mut self.bench else { return Err(MeasureError::Interrupted) };
         Ok(bench.side(number).walk(self.stop.flag())?)
@@ -262,18 +262,54 @@ impl Session {
         Ok(folder)
     }
 
-    /// Opens what measures a profile in a role, once a run.
+    /// What measures a profile in a role, opened once a run. Its server stands ready.
     pub(super) fn side(&mut self, role: Role, profile: &Profile) -> Result<usize, MeasureError> {
+        let number = self.opened(role, profile)?;
+        if let Some(bench) = &mut self.bench {
+            bench.ready(number, self.stop.flag())?;
+        }
+        Ok(number)
+    }
+
+    /// What measures a profile in a role, opened once a run. Its server may be down since then.
+    pub(super) fn opened(&mut self, role: Role, profile: &Profile) -> Result<usize, MeasureError> {
         self.lock()?;
-        if let Some(number) = self.bench.as_ref().and_then(|bench| bench.find(role, profile)) {
-            return Ok(number);
+        if let Some(bench) = &mut self.bench {
+            if let Some(number) = bench.find(role, profile) {
+                return Ok(number);
+            }
+            bench.make_room(matches!(&profile.kind, ProfileKind::Managed(server) if server.exclusive), None);
         }
         let variant = profile.variant.as_deref().unwrap_or_default();
         let seed = seed_of(&format!("{}\n{}\n{}\n{variant}", self.salt_run(), role.name(), profile.name));
-        let target = Target::open(profile, &self.environment, &mut self.redactor, &self.paths.root, seed)?;
+        let log = self.server_log(role, profile)?;
+        let opening = Opening {
+            environment: &self.environment,
+            redactor: &mut self.redactor,
+            root: &self.paths.root,
+            seed,
+            log: &log,
+            stop: self.stop.flag(),
+        };
+        let target = Target::open(profile, opening)?;
+        if let Some(halt) = target.halt() {
+            self.stop.raises(halt);
+        }
         let side = Side::new(role, profile.clone(), target)?;
         let Some(bench) = &mut self.bench else { return Err(MeasureError::Interrupted) };
         Ok(bench.add(side))
+    }
+
+    /// Where a managed server's output goes.
+    fn server_log(&mut self, role: Role, profile: &Profile) -> Result<PathBuf, MeasureError> {
+        let ProfileKind::Managed(_) = profile.kind else { return Ok(PathBuf::new()) };
+        let mut name = format!("server-{}", profile.name);
+        for part in profile.variant.as_deref().into_iter().chain(role.of_servers()) {
+            let _ = write!(name, "-{part}");
+        }
+        // A walk through the target is no run, and leaves none behind.
+        let folder = if self.walks { self.paths.results.join("check") } else { self.folder()?.path().to_path_buf() };
+        Ok(folder.join(format!("{name}.log")))
     }
 
     /// Takes the lock, once a run: two measurements on one machine would measure each other.

@@ -1,0 +1,15 @@
+//! A server that is started and stopped with the run.
+
+mod error;
+mod log;
+mod process;
+mod protocol;
+mod ready;
+mod server;
+#[cfg(unix)]
+mod supervisor;
+
+pub use error::ManagedError;
+pub use process::supervise;
+pub use protocol::Ended;
+pub use server::ManagedServer;
