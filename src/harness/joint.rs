@@ -259,6 +259,8 @@ impl Session {
         }
         for at in sequence(order) {
             self.with_bench(joints, |joint, bench, context| joint.take(at, bench, context))?;
+            // Also where the next block is of the same side: no two pairs share a start.
+            self.bench.iter_mut().for_each(|bench| bench.make_room(true, None));
         }
         Ok(())
     }

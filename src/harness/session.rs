@@ -16,7 +16,7 @@ use crate::profile::{self, Profile, ProfileKind};
 use crate::redact::Redactor;
 use crate::report::{self, CaseReport, CaseTrials, RunInfo, RunReport, RunTrials};
 use crate::scenario::Case;
-use crate::target::{Machine, Opening, Probe, Target};
+use crate::target::{self, Machine, ManagedError, Opening, Probe, Target, TargetError};
 
 /// Version of `run.json` and `trials.json`.
 const FORMAT: u32 = 1;
@@ -90,6 +90,8 @@ pub struct Session {
     progress: usize,
     /// The target is only walked through, nothing is measured.
     walks: bool,
+    /// Managed servers that did not start, and why: nobody waits for them again.
+    unstarted: Vec<(String, String)>,
 }
 
 impl Session {
@@ -156,6 +158,7 @@ impl Session {
             reports: Vec::new(),
             progress: 0,
             walks: false,
+            unstarted: Vec::new(),
         })
     }
 
@@ -280,24 +283,55 @@ impl Session {
             }
             bench.make_room(matches!(&profile.kind, ProfileKind::Managed(server) if server.exclusive), None);
         }
-        let variant = profile.variant.as_deref().unwrap_or_default();
-        let seed = seed_of(&format!("{}\n{}\n{}\n{variant}", self.salt_run(), role.name(), profile.name));
-        let log = self.server_log(role, profile)?;
-        let opening = Opening {
-            environment: &self.environment,
-            redactor: &mut self.redactor,
-            root: &self.paths.root,
-            seed,
-            log: &log,
-            stop: self.stop.flag(),
-        };
-        let target = Target::open(profile, opening)?;
+        let target = self.open_target(role, profile)?;
         if let Some(halt) = target.halt() {
             self.stop.raises(halt);
         }
         let side = Side::new(role, profile.clone(), target)?;
         let Some(bench) = &mut self.bench else { return Err(MeasureError::Interrupted) };
         Ok(bench.add(side))
+    }
+
+    fn open_target(&mut self, role: Role, profile: &Profile) -> Result<Target, MeasureError> {
+        let variant = profile.variant.as_deref().unwrap_or_default();
+        let seed = seed_of(&format!("{}\n{}\n{}\n{variant}", self.salt_run(), role.name(), profile.name));
+        // Those of both sides: a managed server inherits the variables of the other's secrets.
+        for known in [Some(profile), Some(&self.profile), self.against.as_ref()].into_iter().flatten() {
+            for kind in [&known.kind].into_iter().chain(known.variants.values()) {
+                target::learn(kind, &self.environment, &mut self.redactor);
+            }
+        }
+        let log = self.server_log(role, profile)?;
+        let opening = Opening {
+            environment: &self.environment,
+            redactor: &self.redactor,
+            root: &self.paths.root,
+            seed,
+            log: &log,
+            stop: self.stop.flag(),
+        };
+        let name = target::up_name(profile);
+        if let Some((_, why)) = self.unstarted.iter().find(|(known, _)| *known == name) {
+            return Err(TargetError::from(ManagedError::Again(why.clone())).into());
+        }
+        let opened = Target::open(profile, &opening);
+        if let Err(TargetError::Managed(why)) = &opened {
+            self.unstarted.push((name, why.to_string()));
+        }
+        Ok(opened?)
+    }
+
+    /// Starts the chosen profile's managed server for programs that are run beside it, and says what
+    /// [`UP`](target::UP) tells them of it. It is up until the target is dropped; nothing is measured here.
+    ///
+    /// # Errors
+    /// If the server does not start.
+    pub fn up(&mut self) -> Result<(Target, String), MeasureError> {
+        self.walks = true;
+        let profile = self.profile.clone();
+        let target = self.open_target(Role::Candidate, &profile)?;
+        let place = format!("{}={}", target::up_name(&profile), target.base_url);
+        Ok((target, place))
     }
 
     /// Where a managed server's output goes.

@@ -6,11 +6,13 @@ mod machine;
 mod managed;
 mod probe;
 mod resolve;
+mod secrets;
 mod server_metrics;
 
 pub use fingerprint::{Fingerprint, MEASURE_REVISION, of_case};
 pub use machine::Machine;
 pub use managed::{Ended, ManagedError, ManagedServer, supervise};
 pub use probe::{Probe, ProbeError, ProbeStep, smoke, walk};
-pub use resolve::{Opening, Target, TargetError};
+pub use resolve::{Opening, Target, TargetError, UP, up_name};
+pub use secrets::learn;
 pub use server_metrics::{PrefixCounters, ServerLoad};

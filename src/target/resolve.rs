@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::engine::{ClientError, Transport, TransportOptions};
 use crate::environment::{EnvError, Environment};
-use crate::profile::{Endpoint, Managed, Preset, Profile, ProfileKind};
+use crate::profile::{Endpoint, Managed, PORT, Preset, Profile, ProfileKind};
 use crate::redact::Redactor;
 use crate::sim::{Server, ServerOptions};
 use crate::target::managed::{ManagedError, ManagedServer};
@@ -44,8 +44,8 @@ pub struct Target {
 pub struct Opening<'a> {
     /// Variables for `${NAME}`.
     pub environment: &'a Environment,
-    /// Learns the target's secrets.
-    pub redactor: &'a mut Redactor,
+    /// Knows the target's secrets.
+    pub redactor: &'a Redactor,
     /// What paths are relative to.
     pub root: &'a Path,
     /// Seed of the embedded server.
@@ -123,7 +123,7 @@ pub enum TargetError {
 
 impl Target {
     /// Starts or finds the target of `profile`.
-    pub fn open(profile: &Profile, opening: Opening<'_>) -> Result<Self, TargetError> {
+    pub fn open(profile: &Profile, opening: &Opening<'_>) -> Result<Self, TargetError> {
         match &profile.kind {
             ProfileKind::Embedded(config) => {
                 let options = ServerOptions { seed: opening.seed, ..ServerOptions::default() };
@@ -196,11 +196,26 @@ impl Target {
     }
 }
 
-fn open_managed(profile: &Profile, settings: &Managed, opening: Opening<'_>) -> Result<Target, TargetError> {
-    let Opening { environment, redactor, root, log, stop, .. } = opening;
+/// Variable that names a managed server which is up already: `PROFILE=URL`.
+pub const UP: &str = "TOKPACE_UP";
+
+/// What the variable calls the server of a profile: its name, and its variant's behind a colon.
+pub fn up_name(profile: &Profile) -> String {
+    match &profile.variant {
+        Some(variant) => format!("{}:{variant}", profile.name),
+        None => profile.name.clone(),
+    }
+}
+
+fn open_managed(profile: &Profile, settings: &Managed, opening: &Opening<'_>) -> Result<Target, TargetError> {
+    let Opening { environment, redactor, root, log, stop, .. } = *opening;
+    if let Some(url) = environment.get(UP).and_then(|up| up.strip_prefix(&format!("{}=", up_name(profile)))) {
+        let endpoint = Endpoint { url: url.to_owned(), ..settings.endpoint.clone() };
+        return Client::of(profile, &endpoint, opening)?.find(settings.preset, None);
+    }
     let mut server = ManagedServer::new(profile, settings, environment, redactor, root, log);
     // What is wrong with the settings is said before a server is started that may take minutes.
-    let client = Client::of(profile, &settings.endpoint, Opening { redactor, ..opening })?;
+    let client = Client::of(profile, &settings.endpoint, opening)?;
     server.start(&Transport::new(&client.transport)?, stop)?;
     let base_url = format!("{}/v1", server.url());
     Client { base_url, ..client }.find(settings.preset, Some(server))
@@ -216,11 +231,10 @@ struct Client {
 }
 
 impl Client {
-    fn of(profile: &Profile, endpoint: &Endpoint, opening: Opening<'_>) -> Result<Self, TargetError> {
-        let Opening { environment, redactor, root, .. } = opening;
+    fn of(profile: &Profile, endpoint: &Endpoint, opening: &Opening<'_>) -> Result<Self, TargetError> {
+        let Opening { environment, root, .. } = *opening;
         let name = || profile.name.clone();
-        let mut expand = |text: &str| {
-            redactor.add_expanded(environment, text);
+        let expand = |text: &str| {
             environment.expand(text).map_err(|source| TargetError::Environment { profile: name(), source })
         };
         let read = |path: &str| {
@@ -233,26 +247,22 @@ impl Client {
         let url = expand(&endpoint.url)?;
         let base_url = match &profile.kind {
             // It has a port when it is started.
-            ProfileKind::Managed(_) => url,
+            ProfileKind::Managed(_) if url.contains(PORT) => url,
             _ => base_url(&url).ok_or_else(|| TargetError::Url { profile: name(), url: endpoint.url.clone() })?,
         };
         let mut headers = Vec::new();
         for (header, value) in &endpoint.headers {
             headers.push((header.clone(), expand(value)?));
         }
-        let proxy = endpoint.proxy.as_deref().map(&mut expand).transpose()?;
-        let model = endpoint.model.as_deref().map(&mut expand).transpose()?;
-        let ca_cert = endpoint.ca_cert.as_deref().map(&mut expand).transpose()?;
-        let tokenizer_path = endpoint.tokenizer.as_deref().map(&mut expand).transpose()?;
-        for (_, value) in &headers {
-            redactor.add(value);
-        }
+        let proxy = endpoint.proxy.as_deref().map(&expand).transpose()?;
+        let model = endpoint.model.as_deref().map(&expand).transpose()?;
+        let ca_cert = endpoint.ca_cert.as_deref().map(&expand).transpose()?;
+        let tokenizer_path = endpoint.tokenizer.as_deref().map(&expand).transpose()?;
         if let Some(variable) = &endpoint.api_key_env {
             let key = environment
                 .get(variable)
                 .map(str::to_owned)
                 .ok_or_else(|| TargetError::NoKey { profile: name(), variable: variable.clone() })?;
-            redactor.add(&key);
             headers.push(("authorization".into(), format!("Bearer {key}")));
         }
         let ca_cert = ca_cert.as_deref().map(read).transpose()?;

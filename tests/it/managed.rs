@@ -1,6 +1,6 @@
 //! Servers that the run starts: measured, and gone afterwards, however the run ends.
 
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
@@ -33,13 +33,12 @@ fn script(text: &str) -> String {
     format!("command = [\"sh\", \"-c\", {text:?}, \"{{port}}\", {:?}]", tokpace().to_str().unwrap())
 }
 
-/// Processes that were started for the project and live or were not waited for: their folder is the project's.
+/// Processes that were started for the project: their folder is the project's.
 fn processes(project: &Project) -> Vec<String> {
     let root = std::fs::canonicalize(project.root()).unwrap();
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let folder = entry.path();
-        // A zombie has no folder; whose it was is told by its name below.
         if std::fs::read_link(folder.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&root)) {
             let line = std::fs::read(folder.join("cmdline")).unwrap_or_default();
             found.push(String::from_utf8_lossy(&line).replace('\0', " "));
@@ -91,7 +90,7 @@ fn start(project: &Project, program: &Path) -> Child {
 fn a_managed_server_is_measured_and_stopped() {
     let project = project(&sim(""), "");
     for (program, output) in [(tokpace(), project.tokpace("run")), (perf(), project.perf(""))] {
-        output.expect(0, &["missing"]);
+        output.expect(0, &["1 MISSING (chat)"]);
         assert!(processes(&project).is_empty(), "{}: {:?}", program.display(), processes(&project));
     }
     let log = project.read("target/tokpace/latest/server-local.log");
@@ -126,7 +125,10 @@ fn a_server_that_is_never_ready() {
     output.expect(3, &["the server was not ready after 1s: failed to connect: ", "| loading", "raise `ready_timeout`"]);
     assert_nothing_left(&project);
     let project = self::project(&sim(""), "ready_timeout = \"1s\"\nready_path = \"/nowhere\"");
+    let project = project.with("scenarios/later.toml", SCENARIO);
     project.tokpace("run").expect(3, &["not ready after 1s: it answered with status 404", "check `ready_path`"]);
+    let log = project.read("target/tokpace/latest/server-local.log");
+    assert_eq!(log.matches("--- start ").count(), 1, "nobody waits again for what was not ready: {log}");
     assert_nothing_left(&project);
 }
 
@@ -267,7 +269,10 @@ fn exclusive_sides_are_up_in_turn() {
     output.expect(0, &["the sides were up in turn, never both"]);
     assert!(starts(&project, "a-reference") >= 6 && starts(&project, "b") >= 6);
     // One start a block, not one a trial of each of the two cases.
-    assert!(starts(&project, "a-reference") < 12, "{}", starts(&project, "a-reference"));
+    let trials = project.json("target/tokpace/latest/trials.json");
+    let cases = trials["cases"].as_array().unwrap();
+    let taken: usize = cases.iter().map(|case| case["trials"].as_array().unwrap().len()).sum();
+    assert!(starts(&project, "a-reference") < taken / 2, "{taken} trials, {} starts", starts(&project, "a-reference"));
     assert!(processes(&project).is_empty());
 }
 
@@ -279,4 +284,22 @@ fn a_recording_has_a_server_a_job() {
     let log = project.read("target/tokpace/latest/server-local.log");
     assert_eq!(log.matches("\nserving ").count(), 2, "{log}");
     assert!(processes(&project).is_empty());
+}
+
+#[test]
+fn a_server_is_up_for_as_long_as_a_program_runs() {
+    let _alone = measuring();
+    let project = project(&sim(""), "");
+    let mut command = project.command(tokpace());
+    let run = format!("{0} run && {0} run --out second && exit 7", tokpace().display());
+    command.args(["up", "--", "sh", "-c", &run]);
+    let output = Output::of(command.spawn().unwrap());
+    output.expect(7, &["profile `local` is up at http://127.0.0.1:", "chat ... missing"]);
+    let log = project.read("target/tokpace/check/server-local.log");
+    assert_eq!(log.matches("\nserving ").count(), 1, "{log}");
+    assert!(!project.exists("second/server-local.log"), "both runs measured the server that was up");
+    assert!(project.read("second/run.json").contains("\"target\": \"managed\""));
+    assert!(processes(&project).is_empty());
+    let output = Output::of(project.spawn(tokpace(), "up --profile embedded -- true"));
+    output.expect(2, &["profile `embedded` has no server to start"]);
 }

@@ -140,12 +140,114 @@ ready_path = \"health\"
 stop_timeout = \"0s\"
 env = { \"A B\" = \"1\" }
 api_key_env = \"${KEY}\"
-[profiles.other]
+"), @r#"
+error: `profiles.fixed.api_key_env` is not the name of an environment variable
+--> tokpace.toml
+ = hint: put the key into a variable, in `.env` for example, and name that variable
+
+error: `profiles.local.command` is missing
+ --> tokpace.toml:2:1
+  |
+2 | [profiles.local]
+  | ^^^^^^^^^^^^^^^^
+  |
+  = hint: write for example `command = ["vllm", "serve", "MODEL", "--port", "{port}"]`
+
+error: `profiles.local.preset` cannot be `vlm`
+ --> tokpace.toml:4:10
+  |
+4 | preset = "vlm"
+  |          ^^^^^
+  |
+  = hint: did you mean `vllm`?
+
+error: unknown key `comand`
+ --> tokpace.toml:5:1
+  |
+5 | comand = ["serve"]
+  | ^^^^^^
+  |
+  = hint: did you mean `command`?
+
+error: unknown key `ready_timout`
+ --> tokpace.toml:6:1
+  |
+6 | ready_timout = "1m"
+  | ^^^^^^^^^^^^
+  |
+  = hint: did you mean `ready_timeout`?
+
+error: `profiles.fixed.port` must be at least 1
+  --> tokpace.toml:10:8
+   |
+10 | port = 0
+   |        ^
+   |
+   = hint: leave it out for a free port
+
+error: `profiles.fixed.ready_path` must begin with `/`
+  --> tokpace.toml:11:14
+   |
+11 | ready_path = "health"
+   |              ^^^^^^^^
+
+error: `profiles.fixed.stop_timeout` must be longer than 0
+  --> tokpace.toml:12:16
+   |
+12 | stop_timeout = "0s"
+   |                ^^^^
+
+error: `A B` is not the name of an environment variable
+  --> tokpace.toml:13:9
+   |
+13 | env = { "A B" = "1" }
+   |         ^^^^^
+   |
+   = hint: use letters, digits and `_`
+"#);
+}
+
+#[test]
+fn what_is_wrong_with_a_command_and_its_variants() {
+    assert_snapshot!(wrong("[profiles.other]
 kind = \"managed\"
 command = [\"serve\"]
 [profiles.other.variants.x]
 port = 1
 arg = [\"--tp\", \"2\"]
 command = []
-"), @"");
+"), @r#"
+error: `profiles.other.command` does not say on which port to listen
+ --> tokpace.toml:3:11
+  |
+3 | command = ["serve"]
+  |           ^^^^^^^^^
+  |
+  = hint: pass the port on, for example with `"--port", "{port}"`
+  = hint: or write the port that the server has anyway: `port = 8000`
+
+error: unknown key `port`
+ --> tokpace.toml:5:1
+  |
+5 | port = 1
+  | ^^^^
+  |
+  = hint: known keys of a managed server's variant: args, command, env, extra, headers, model
+
+error: unknown key `arg`
+ --> tokpace.toml:6:1
+  |
+6 | arg = ["--tp", "2"]
+  | ^^^
+  |
+  = hint: did you mean `args`?
+
+error: `profiles.other.variants.x.command` names no program
+ --> tokpace.toml:7:11
+  |
+7 | command = []
+  |           ^^
+  |
+  = hint: write for example `command = ["vllm", "serve", "MODEL", "--port", "{port}"]`
+"#);
 }

@@ -66,6 +66,9 @@ pub enum ManagedError {
         /// The log.
         log: String,
     },
+    /// It did not start before, and nobody waits for it again.
+    #[error("{0}")]
+    Again(String),
     /// A signal has ended the wait.
     #[error("interrupted before the server was ready\nhint: run it again")]
     Interrupted,

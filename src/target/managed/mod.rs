@@ -5,6 +5,8 @@ mod log;
 mod process;
 mod protocol;
 mod ready;
+#[cfg(unix)]
+mod scrub;
 mod server;
 #[cfg(unix)]
 mod supervisor;

@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::ManagedError;
@@ -37,6 +38,8 @@ pub(super) struct Process {
     /// The server lives as long as this is open.
     input: Option<ChildStdin>,
     end: Arc<End>,
+    /// Reads what the supervisor tells.
+    reader: Option<JoinHandle<()>>,
     stop_timeout: Duration,
 }
 
@@ -60,13 +63,13 @@ impl Process {
         let mut supervisor = command.spawn().map_err(ManagedError::Supervisor)?;
         let (input, output) = (supervisor.stdin.take(), supervisor.stdout.take());
         let end = Arc::new(End { how: Mutex::new(None), known: Condvar::new(), flag });
-        let mut process =
-            Self { supervisor, input, end: end.clone(), stop_timeout: Duration::from_millis(launch.stop_millis) };
+        let stop_timeout = Duration::from_millis(launch.stop_millis);
+        let mut process = Self { supervisor, input, end: end.clone(), reader: None, stop_timeout };
         process.order(launch).map_err(ManagedError::Supervisor)?;
         let (started, news) = channel();
         let reader = std::thread::Builder::new().name("tokpace-server".into());
         let reader = reader.spawn(move || output.into_iter().for_each(|output| end.follow(output, &started)));
-        reader.map_err(ManagedError::Supervisor)?;
+        process.reader = Some(reader.map_err(ManagedError::Supervisor)?);
         match news.recv() {
             Ok(News::Started) => Ok(process),
             Ok(News::Failed(reason)) => {
@@ -108,7 +111,11 @@ impl Drop for Process {
                     );
                     break;
                 }
-                Ok(Some(_)) | Err(_) => break,
+                Ok(Some(_)) | Err(_) => {
+                    // The flag is the next start's from here on.
+                    let _ = self.reader.take().map(JoinHandle::join);
+                    break;
+                }
             }
         }
     }

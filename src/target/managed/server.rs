@@ -35,21 +35,23 @@ pub struct ManagedServer {
     halt: Arc<AtomicBool>,
     port: u16,
     starts: u32,
+    /// Why the latest start failed; there is no other.
+    failed: Option<String>,
     /// How long the latest start took.
     took: Duration,
 }
 
 impl ManagedServer {
-    /// A server that has not been started. Its secrets are known to `redactor` from now on.
+    /// A server that has not been started. What `redactor` knows then does not reach its log.
     pub(crate) fn new(
         profile: &Profile,
         settings: &Managed,
         environment: &Environment,
-        redactor: &mut Redactor,
+        redactor: &Redactor,
         root: &Path,
         log: &Path,
     ) -> Self {
-        let server = Self {
+        Self {
             profile: profile.name.clone(),
             settings: settings.clone(),
             environment: environment.clone(),
@@ -61,19 +63,9 @@ impl ManagedServer {
             halt: Arc::new(AtomicBool::new(true)),
             port: 0,
             starts: 0,
+            failed: None,
             took: Duration::ZERO,
-        };
-        for text in server.words().chain(settings.env.values()) {
-            redactor.add_expanded(environment, text);
         }
-        let words: Vec<String> = server.words().filter_map(|word| environment.expand(word).ok()).collect();
-        redactor.add_arguments(&words);
-        for (name, value) in &settings.env {
-            if let Ok(value) = environment.expand(value) {
-                redactor.add_named(name, &value);
-            }
-        }
-        server
     }
 
     /// The command and its arguments as they are written.
@@ -82,7 +74,19 @@ impl ManagedServer {
     }
 
     /// Starts the server and waits until it is ready. One that runs is stopped first. `stop` ends the wait.
+    /// After a start that failed there is no other: it may take minutes to fail again.
     pub(crate) fn start(&mut self, client: &Transport, stop: &AtomicBool) -> Result<(), ManagedError> {
+        if let Some(why) = &self.failed {
+            return Err(ManagedError::Again(why.clone()));
+        }
+        let started = self.try_start(client, stop);
+        if let Err(why) = &started {
+            self.failed = Some(why.to_string());
+        }
+        started
+    }
+
+    fn try_start(&mut self, client: &Transport, stop: &AtomicBool) -> Result<(), ManagedError> {
         if cfg!(not(unix)) {
             return Err(ManagedError::NoUnix);
         }
@@ -166,7 +170,9 @@ impl ManagedServer {
 
     /// The command as it is written, without secrets.
     pub fn command(&self) -> String {
-        let words: Vec<&str> = self.words().map(String::as_str).collect();
+        let plain = |word: &str| !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || c.is_control());
+        let shown = |word: &String| if plain(word) { word.clone() } else { format!("{word:?}") };
+        let words: Vec<String> = self.words().map(shown).collect();
         self.redactor.redact(&words.join(" ")).into_owned()
     }
 

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions};
 
 use super::log;
 use super::protocol::{Ended, Launch, News};
+use super::scrub;
 
 /// How long the last lines of a server that has ended may take to reach its log.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -78,7 +79,7 @@ fn start(launch: &Launch) -> io::Result<(Child, Receiver<()>)> {
     let (done, drained) = channel();
     let secrets = launch.secrets.clone();
     std::thread::spawn(move || {
-        log::copy(output, file, &secrets);
+        scrub::copy(output, file, &secrets);
         let _ = done.send(());
     });
     Ok((server, drained))
