@@ -16,7 +16,7 @@ use crate::profile::{self, Profile, ProfileKind};
 use crate::redact::Redactor;
 use crate::report::{self, CaseReport, CaseTrials, RunInfo, RunReport, RunTrials};
 use crate::scenario::Case;
-use crate::target::{self, Machine, ManagedError, Opening, Probe, Target, TargetError};
+use crate::target::{Machine, Probe};
 
 /// Version of `run.json` and `trials.json`.
 const FORMAT: u32 = 1;
@@ -89,9 +89,9 @@ pub struct Session {
     /// Length of a progress line that is on the terminal.
     progress: usize,
     /// The target is only walked through, nothing is measured.
-    walks: bool,
+    pub(super) walks: bool,
     /// Managed servers that did not start, and why: nobody waits for them again.
-    unstarted: Vec<(String, String)>,
+    pub(super) unstarted: Vec<(String, String)>,
 }
 
 impl Session {
@@ -292,60 +292,6 @@ impl Session {
         Ok(bench.add(side))
     }
 
-    fn open_target(&mut self, role: Role, profile: &Profile) -> Result<Target, MeasureError> {
-        let variant = profile.variant.as_deref().unwrap_or_default();
-        let seed = seed_of(&format!("{}\n{}\n{}\n{variant}", self.salt_run(), role.name(), profile.name));
-        // Those of both sides: a managed server inherits the variables of the other's secrets.
-        for known in [Some(profile), Some(&self.profile), self.against.as_ref()].into_iter().flatten() {
-            for kind in [&known.kind].into_iter().chain(known.variants.values()) {
-                target::learn(kind, &self.environment, &mut self.redactor);
-            }
-        }
-        let log = self.server_log(role, profile)?;
-        let opening = Opening {
-            environment: &self.environment,
-            redactor: &self.redactor,
-            root: &self.paths.root,
-            seed,
-            log: &log,
-            stop: self.stop.flag(),
-        };
-        let name = target::up_name(profile);
-        if let Some((_, why)) = self.unstarted.iter().find(|(known, _)| *known == name) {
-            return Err(TargetError::from(ManagedError::Again(why.clone())).into());
-        }
-        let opened = Target::open(profile, &opening);
-        if let Err(TargetError::Managed(why)) = &opened {
-            self.unstarted.push((name, why.to_string()));
-        }
-        Ok(opened?)
-    }
-
-    /// Starts the chosen profile's managed server for programs that are run beside it, and says what
-    /// [`UP`](target::UP) tells them of it. It is up until the target is dropped; nothing is measured here.
-    ///
-    /// # Errors
-    /// If the server does not start.
-    pub fn up(&mut self) -> Result<(Target, String), MeasureError> {
-        self.walks = true;
-        let profile = self.profile.clone();
-        let target = self.open_target(Role::Candidate, &profile)?;
-        let place = format!("{}={}", target::up_name(&profile), target.base_url);
-        Ok((target, place))
-    }
-
-    /// Where a managed server's output goes.
-    fn server_log(&mut self, role: Role, profile: &Profile) -> Result<PathBuf, MeasureError> {
-        let ProfileKind::Managed(_) = profile.kind else { return Ok(PathBuf::new()) };
-        let mut name = format!("server-{}", profile.name);
-        for part in profile.variant.as_deref().into_iter().chain(role.of_servers()) {
-            let _ = write!(name, "-{part}");
-        }
-        // A walk through the target is no run, and leaves none behind.
-        let folder = if self.walks { self.paths.results.join("check") } else { self.folder()?.path().to_path_buf() };
-        Ok(folder.join(format!("{name}.log")))
-    }
-
     /// Takes the lock, once a run: two measurements on one machine would measure each other.
     fn lock(&mut self) -> Result<(), MeasureError> {
         if self.bench.is_some() {
@@ -437,12 +383,6 @@ impl Session {
     pub(crate) fn progress_width(&mut self) -> &mut usize {
         &mut self.progress
     }
-}
-
-/// A seed from a name.
-fn seed_of(name: &str) -> u64 {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(name).iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 /// The process's variables and those of `.env` at the package root.
