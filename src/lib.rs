@@ -80,6 +80,7 @@
 //! | `TOKPACE_SCENARIOS`, `TOKPACE_BASELINES` | folders, relative to the package (`--scenarios`, `--baselines`) |
 //! | `TOKPACE_VERBOSE` | details of every check (`--verbose`) |
 //! | `RUST_LOG` | what goes into the run's log; `tokpace=info` if unset |
+//! | `TOKPACE_UP` | set by `cargo tokpace up`: the managed server that is up already |
 //! | `CI` (or `TF_BUILD`) | `auto` writes no pending file; what is missing, or too noisy to see `blind_above`, fails |
 //! | `NEXTEST_RUN_ID` | set by nextest: the processes of one run share a folder |
 //!
@@ -105,6 +106,7 @@
 //! | `report.md` | the report for people |
 //! | `summary.tsv` | a line a check, to paste |
 //! | `log.txt` | what happened when |
+//! | `server-<profile>.log` | what a managed server printed |
 //! | `cases/` | parts of the above by case, from which the processes of a run put the whole together |
 
 pub mod baseline;

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::cli::CliError;
 use crate::cli::surroundings::Surroundings;
-use crate::harness::{RunFlags, Session};
+use crate::harness::{MeasureError, RunFlags, Session};
 use crate::target::Probe;
 
 /// Arguments of `cargo tokpace check`.
@@ -33,16 +33,19 @@ pub(super) fn check(args: &CheckArgs, line: &[String], out: &mut dyn Write) -> R
 /// If there is nothing to walk; exit code 3.
 pub(super) fn walk(session: &mut Session) -> Result<Probe, CliError> {
     session.listen();
-    session.probe().map_err(|error| {
-        // It may quote what the server said, which may quote what it was sent.
-        let text = session.redacted(&error.to_string());
-        let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
-        CliError::Failed {
-            exit_code: 3,
-            message: message.to_owned(),
-            hint: Some(hint.to_owned()).filter(|hint| !hint.is_empty()),
-        }
-    })
+    session.probe().map_err(|error| unreachable(session, &error))
+}
+
+/// A target that cannot be used, in words without secrets; exit code 3.
+pub(super) fn unreachable(session: &Session, error: &MeasureError) -> CliError {
+    // It may quote what the server said, which may quote what it was sent.
+    let text = session.redacted(&error.to_string());
+    let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+    CliError::Failed {
+        exit_code: 3,
+        message: message.to_owned(),
+        hint: Some(hint.to_owned()).filter(|hint| !hint.is_empty()),
+    }
 }
 
 /// 3 if a step failed, unless a signal has ended the walk.

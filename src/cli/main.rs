@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "schema")]
 use crate::cli::schema;
 use crate::cli::surroundings::Surroundings;
-use crate::cli::{CliError, accept, check, init, judge, pending, plan, reject, review, run, selftest, sim};
+use crate::cli::{CliError, accept, check, init, judge, pending, plan, reject, review, run, selftest, sim, up};
 
 /// Fails the build when an LLM inference server got slower
 #[derive(Debug, Parser)]
@@ -40,6 +40,8 @@ enum Verb {
     Pending(pending::PendingArgs),
     /// Serve the simulated inference server
     Sim(sim::SimArgs),
+    /// Start the managed server of a profile, run a program beside it, and stop it
+    Up(up::UpArgs),
     /// Say how often the gate is wrong, and what it finds
     Selftest(selftest::SelftestArgs),
     /// Write the JSON Schemas of all files
@@ -51,6 +53,9 @@ enum Verb {
 /// 0 all hold, 1 a gate failed, 2 wrong usage or files, 3 could not measure, 130 and 143 after a signal.
 pub fn main(line: impl IntoIterator<Item = String>) -> ExitCode {
     let mut line: Vec<String> = line.into_iter().collect();
+    if let Some(code) = crate::target::supervise(&line) {
+        return code;
+    }
     // Cargo passes the name of the subcommand again.
     if line.get(1).is_some_and(|word| word == "tokpace") {
         line.remove(1);
@@ -81,6 +86,7 @@ fn dispatch(verb: &Verb, line: &[String]) -> Result<u8, CliError> {
         Verb::Schema(args) => schema::schema(args, out),
         Verb::Selftest(args) => selftest::selftest(args, out),
         Verb::Sim(args) => sim::sim(args, out),
+        Verb::Up(args) => up::up(args, line, out),
         Verb::Check(args) => check::check(args, line, out),
         Verb::Plan(args) => plan::plan(args, &Surroundings::find()?.package, line, out),
         Verb::Run(args) => run::run(args, line, out),

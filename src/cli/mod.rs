@@ -20,6 +20,7 @@ mod selftest;
 mod selftest_live;
 mod sim;
 mod surroundings;
+mod up;
 
 pub use context::BaselineContext;
 pub use error::CliError;

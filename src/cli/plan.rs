@@ -129,7 +129,7 @@ fn planned(session: &mut Session, cases: &[Case], args: &PlanArgs) -> Result<Str
         let plan = session.plan(case).map_err(|error| unplanned(&error))?;
         let duration = match &profile.kind {
             ProfileKind::Embedded(config) => Some(predict::simulated(case, &plan, config)),
-            ProfileKind::Endpoint(_) => {
+            ProfileKind::Endpoint(_) | ProfileKind::Managed(_) => {
                 let baseline = session.store.load(&profile.name, &case.name)?;
                 baseline.and_then(|baseline| predict::remembered(&plan, &baseline))
             }
@@ -149,7 +149,7 @@ fn planned(session: &mut Session, cases: &[Case], args: &PlanArgs) -> Result<Str
     }
     let mut text = report::plan_table(&profile.name, &plans, price);
     let counted = |case: &Case| case.workload.dataset.is_some() || case.workload.system_prompt.is_some();
-    if matches!(profile.kind, ProfileKind::Endpoint(_)) && cases.iter().any(counted) {
+    if !matches!(profile.kind, ProfileKind::Embedded(_)) && cases.iter().any(counted) {
         text.push_str("datasets and system prompts are counted with the bundled tokenizer, not the model's\n");
     }
     Ok(text)
@@ -189,7 +189,7 @@ fn predicted(session: &mut Session, cases: &[Case], args: &PlanArgs) -> Result<S
 fn embedded(profile: &Profile) -> Result<&Embedded, CliError> {
     match &profile.kind {
         ProfileKind::Embedded(config) => Ok(config),
-        ProfileKind::Endpoint(_) => Err(CliError::usage(
+        ProfileKind::Endpoint(_) | ProfileKind::Managed(_) => Err(CliError::usage(
             format!("profile `{}` is a real server, and only the embedded one can be predicted", profile.name),
             "choose an embedded profile with `--profile`",
         )),

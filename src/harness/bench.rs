@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use crate::engine::{Engine, EngineError, TransportOptions};
 use crate::harness::{MeasureError, MeasureLock};
 use crate::plan::{PlanError, Words};
 use crate::profile::Profile;
 use crate::scenario::Case;
-use crate::target::{self, Probe, Target};
+use crate::target::{self, ManagedServer, Probe, Target};
 
-/// Made when the first case is measured, dropped with the run: dropping it stops the embedded servers and
-/// releases the lock.
+/// Made when the first case is measured, dropped with the run: dropping it stops the servers that the run has
+/// started and releases the lock.
 #[derive(Debug)]
 pub(crate) struct Bench {
     sides: Vec<Side>,
@@ -40,6 +41,25 @@ impl Bench {
     pub(crate) fn side(&mut self, number: usize) -> &mut Side {
         &mut self.sides[number]
     }
+
+    /// Has the server of a side stand ready: one that has ended, or was stopped to make room, is started anew.
+    pub(crate) fn ready(&mut self, number: usize, stop: &AtomicBool) -> Result<(), MeasureError> {
+        let exclusive = self.sides[number].is_exclusive();
+        self.make_room(exclusive, Some(number));
+        let side = &mut self.sides[number];
+        match &side.target.managed {
+            Some(server) if !server.is_up() || server.ended(Duration::ZERO).is_some() => side.restart(stop),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops managed servers that may not be up at the same time as the next one.
+    pub(crate) fn make_room(&mut self, exclusive: bool, except: Option<usize>) {
+        let others = self.sides.iter_mut().enumerate().filter(|(at, _)| Some(*at) != except).map(|(_, side)| side);
+        for side in others.filter(|side| exclusive || side.is_exclusive()) {
+            side.target.managed.iter_mut().for_each(ManagedServer::stop);
+        }
+    }
 }
 
 /// What a side is in a comparison. The name is part of its salts and of every record.
@@ -58,6 +78,14 @@ impl Role {
             Self::Candidate => "candidate",
         }
     }
+
+    /// What the name of a server's log says of its role: nothing where it is the usual one.
+    pub(crate) const fn of_servers(self) -> Option<&'static str> {
+        match self {
+            Self::Reference => Some("reference"),
+            Self::Candidate => None,
+        }
+    }
 }
 
 /// A target with the workers that talk to it. Several stand at a time, but only one is under load.
@@ -67,6 +95,8 @@ pub(crate) struct Side {
     pub(crate) profile: Profile,
     pub(crate) target: Target,
     pub(crate) words: Arc<Words>,
+    /// A trial was measured since its server started.
+    pub(crate) used: bool,
     /// Workers for HTTP/1.1 and for HTTP/2.
     engines: [Option<Engine>; 2],
 }
@@ -74,7 +104,30 @@ pub(crate) struct Side {
 impl Side {
     pub(crate) fn new(role: Role, profile: Profile, target: Target) -> Result<Self, PlanError> {
         let words = Arc::new(Words::of(&target.tokenizer)?);
-        Ok(Self { role, profile, target, words, engines: [None, None] })
+        Ok(Self { role, profile, target, words, used: false, engines: [None, None] })
+    }
+
+    /// Whether no other managed server may be up with this side's.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.target.managed.as_ref().is_some_and(ManagedServer::is_exclusive)
+    }
+
+    /// How often its server was started by this run.
+    pub(crate) fn starts(&self) -> u32 {
+        self.target.managed.as_ref().map_or(0, ManagedServer::starts)
+    }
+
+    /// Starts a server anew that does so quickly, so that what differs from start to start averages out over the pairs.
+    pub(crate) fn refresh(&mut self, stop: &AtomicBool) -> Result<(), MeasureError> {
+        let quick = |server: &ManagedServer| server.starts_quickly() && !server.is_exclusive();
+        if self.used && self.target.managed.as_ref().is_some_and(quick) { self.restart(stop) } else { Ok(()) }
+    }
+
+    fn restart(&mut self, stop: &AtomicBool) -> Result<(), MeasureError> {
+        // Their connections are to the server that was.
+        self.engines = [None, None];
+        self.used = false;
+        Ok(self.target.restart(stop)?)
     }
 
     /// The workers, with their connections of earlier cases.
@@ -92,6 +145,7 @@ impl Side {
         self.engine(case.request.http2)?;
         let Self { target, engines, .. } = self;
         if let Some(engine) = &mut engines[usize::from(case.request.http2)] {
+            let stop = target.halt().map_or(stop, |halt| halt);
             target::smoke(engine, target, case.request.stream, stop)?;
         }
         Ok(())

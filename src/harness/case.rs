@@ -52,7 +52,6 @@ impl Session {
         let baseline = self.store.load(&self.profile.name, &case.name)?;
         // First the target, since its settings tell what is secret; then the folder, with its log.
         let number = self.side(Role::Candidate, &self.profile.clone())?;
-        self.calibrate();
         let folder = self.folder()?;
         let run = self.salt_run();
         let Some(mut bench) = self.bench.take() else { return Err(MeasureError::Interrupted) };

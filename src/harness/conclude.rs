@@ -119,7 +119,7 @@ pub(super) fn prefix(report: &mut CaseReport, case: &Case, plan: &Plan, candidat
 
 /// Whether nothing is known of how much a new start of a side's server would change.
 pub(super) fn started_once(side: &Side) -> bool {
-    side.target.embedded.is_none()
+    side.target.embedded.is_none() && side.starts() <= 1
 }
 
 pub(super) fn invalidated((trial, reasons): &(u32, Vec<Invalid>)) -> Invalidated {

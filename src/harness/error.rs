@@ -5,14 +5,14 @@ use crate::environment::EnvError;
 use crate::gate;
 use crate::plan::{DatasetError, PlanError};
 use crate::profile::UnknownVariant;
-use crate::target::{ProbeError, TargetError};
+use crate::target::{ManagedError, ProbeError, TargetError};
 
 /// Why a case could not be measured. Every text ends in a hint.
 #[derive(Debug, thiserror::Error)]
 pub enum MeasureError {
     /// The target cannot be used.
     #[error(transparent)]
-    Target(#[from] TargetError),
+    Target(TargetError),
     /// The target does not answer as it should.
     #[error(transparent)]
     Probe(#[from] ProbeError),
@@ -59,4 +59,13 @@ pub enum MeasureError {
     /// A signal ended the run.
     #[error("interrupted before the case was measured\nhint: run it again")]
     Interrupted,
+}
+
+impl From<TargetError> for MeasureError {
+    fn from(error: TargetError) -> Self {
+        match error {
+            TargetError::Managed(ManagedError::Interrupted) => Self::Interrupted,
+            other => Self::Target(other),
+        }
+    }
 }

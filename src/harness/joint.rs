@@ -32,6 +32,11 @@ struct Joint {
     /// Pairs that were no measurement, by number.
     invalid: Vec<(u32, Vec<Invalid>)>,
     attempts: u32,
+    /// The order of the pair that is being measured, and its trials so far.
+    order: Order,
+    taken: [Option<Taken>; 2],
+    /// Which start of each side's server was warmed up for this case.
+    warmed: [Option<u32>; 2],
     seconds: f64,
     state: State,
     /// What the judge is asked, kept as it was when the case was decided.
@@ -57,34 +62,59 @@ impl Joint {
     }
 
     /// Smoke requests and warm-up, on both sides.
-    fn prepare(&self, bench: &mut Bench, context: &mut Context<'_>) -> Result<(), MeasureError> {
-        for side in self.sides {
-            Runner::new(&self.case, bench.side(side), Arc::clone(&self.words), context).prepare(&self.plan)?;
+    fn prepare(&mut self, bench: &mut Bench, context: &mut Context<'_>) -> Result<(), MeasureError> {
+        (0..2).try_for_each(|at| self.warm(at, bench, context))
+    }
+
+    /// A smoke request and the warm-up of one side, once a start of its server.
+    fn warm(&mut self, at: usize, bench: &mut Bench, context: &mut Context<'_>) -> Result<(), MeasureError> {
+        bench.ready(self.sides[at], context.stop.flag())?;
+        let side = bench.side(self.sides[at]);
+        let starts = side.starts();
+        if self.warmed[at] != Some(starts) {
+            Runner::new(&self.case, side, Arc::clone(&self.words), context).prepare(&self.plan)?;
+            self.warmed[at] = Some(starts);
         }
         Ok(())
     }
 
     /// One trial of each side, back to back.
     fn pair(&mut self, bench: &mut Bench, context: &mut Context<'_>) -> Result<(), MeasureError> {
-        (context.progress)(&format!("{}: pair {} of at most {}", self.case.name, self.pairs.len() + 1, self.most));
-        self.attempts += 1;
-        let order = self.order();
-        let sequence = if order == Order::Ab { [0, 1] } else { [1, 0] };
-        let mut taken: [Option<Taken>; 2] = [None, None];
-        for at in sequence {
-            let words = Arc::clone(&self.words);
-            let mut runner = Runner::new(&self.case, bench.side(self.sides[at]), words, context);
-            let trial = runner.trial(&self.plan, self.attempts)?;
-            self.seconds += trial.seconds;
-            self.tallies[at].saw(&trial);
-            let interrupted = trial.interrupted;
-            taken[at] = Some(trial);
-            if interrupted {
-                self.state = State::Interrupted;
-                break;
-            }
+        for side in self.sides {
+            bench.side(side).refresh(context.stop.flag())?;
         }
-        let [a, b] = taken;
+        self.order = self.next_order();
+        for at in sequence(self.order) {
+            self.take(at, bench, context)?;
+        }
+        Ok(())
+    }
+
+    /// A trial of one side; the second of a pair completes it.
+    fn take(&mut self, at: usize, bench: &mut Bench, context: &mut Context<'_>) -> Result<(), MeasureError> {
+        if !self.open() {
+            return Ok(());
+        }
+        if self.taken.iter().all(Option::is_none) {
+            self.attempts += 1;
+        }
+        (context.progress)(&format!("{}: pair {} of at most {}", self.case.name, self.pairs.len() + 1, self.most));
+        self.warm(at, bench, context)?;
+        let words = Arc::clone(&self.words);
+        let mut runner = Runner::new(&self.case, bench.side(self.sides[at]), words, context);
+        let trial = runner.trial(&self.plan, self.attempts)?;
+        self.seconds += trial.seconds;
+        self.tallies[at].saw(&trial);
+        if trial.interrupted {
+            self.state = State::Interrupted;
+        }
+        self.taken[at] = Some(trial);
+        if self.taken.iter().all(Option::is_some) || !self.open() { self.complete(context) } else { Ok(()) }
+    }
+
+    /// What was taken becomes a pair, or the reason why it is none.
+    fn complete(&mut self, context: &mut Context<'_>) -> Result<(), MeasureError> {
+        let [a, b] = std::mem::take(&mut self.taken);
         let invalid = match (&a, &b) {
             (Some(a), Some(b)) => untrusted(a, b),
             _ => Vec::new(),
@@ -96,7 +126,7 @@ impl Joint {
         if invalid.is_empty() {
             self.tallies[0].take(&a);
             self.tallies[1].take(&b);
-            self.pairs.push(Pair { order, a: a.row, b: b.row });
+            self.pairs.push(Pair { order: self.order, a: a.row, b: b.row });
             return Ok(());
         }
         // The rule is about the client and the answers as such, never about the difference.
@@ -110,8 +140,8 @@ impl Joint {
     }
 
     /// Which side goes first: in turn, beginning with what the seed says.
-    fn order(&self) -> Order {
-        if (self.case.workload.seed + self.pairs.len() as u64).is_multiple_of(2) { Order::Ab } else { Order::Ba }
+    fn next_order(&self) -> Order {
+        in_turn(self.case.workload.seed, self.pairs.len() as u64)
     }
 
     /// What the judge is asked; checks that the answers so far cannot support are advisory.
@@ -136,6 +166,16 @@ impl Joint {
             self.state = State::Done;
         }
     }
+}
+
+/// AB, BA, AB, …, or the other way round.
+fn in_turn(seed: u64, turn: u64) -> Order {
+    if seed.wrapping_add(turn).is_multiple_of(2) { Order::Ab } else { Order::Ba }
+}
+
+/// Reference and candidate by number, in the order in which they are measured.
+fn sequence(order: Order) -> [usize; 2] {
+    if order == Order::Ab { [0, 1] } else { [1, 0] }
 }
 
 /// Why a pair is no measurement. Answers of the two sides must be as long as each other.
@@ -186,12 +226,43 @@ impl Session {
                 }
             }
         }
-        self.with_bench(&mut joints, |joint, bench, context| joint.prepare(bench, context))?;
-        while joints.iter().any(Joint::open) {
-            self.with_bench(&mut joints, Joint::pair)?;
+        let exclusive = joints.iter().any(|joint| self.is_exclusive(joint));
+        if !exclusive {
+            self.with_bench(&mut joints, Joint::prepare)?;
+        }
+        for round in 0.. {
+            if !joints.iter().any(Joint::open) {
+                break;
+            }
+            if exclusive {
+                self.blocks(&mut joints, round)?;
+            } else {
+                self.with_bench(&mut joints, Joint::pair)?;
+            }
             self.judge_jointly(&mut joints)?;
         }
         self.judge_jointly(&mut joints)
+    }
+
+    /// Whether only one side of a case may be up at a time.
+    fn is_exclusive(&mut self, joint: &Joint) -> bool {
+        let Some(bench) = &mut self.bench else { return false };
+        joint.sides.into_iter().any(|side| bench.side(side).is_exclusive())
+    }
+
+    /// One pair of every open case, where only one side may be up: all trials of the one, then all of the other.
+    fn blocks(&mut self, joints: &mut [Joint], round: u64) -> std::io::Result<()> {
+        let seed = joints.first().map_or(0, |joint| joint.case.workload.seed);
+        let order = in_turn(seed, round);
+        for joint in joints.iter_mut() {
+            joint.order = order;
+        }
+        for at in sequence(order) {
+            self.with_bench(joints, |joint, bench, context| joint.take(at, bench, context))?;
+            // Also where the next block is of the same side: no two pairs share a start.
+            self.bench.iter_mut().for_each(|bench| bench.make_room(true, None));
+        }
+        Ok(())
     }
 
     /// Plans a case and opens its sides.
@@ -200,8 +271,7 @@ impl Session {
             return Err(MeasureError::Interrupted);
         }
         let [reference, candidate] = self.profiles(case)?;
-        let sides = [self.side(Role::Reference, &reference)?, self.side(Role::Candidate, &candidate)?];
-        self.calibrate();
+        let sides = [self.opened(Role::Reference, &reference)?, self.opened(Role::Candidate, &candidate)?];
         let folder = self.folder()?;
         let Some(bench) = &mut self.bench else { return Err(MeasureError::Interrupted) };
         let side = bench.side(sides[1]);
@@ -220,6 +290,9 @@ impl Session {
             trials: Vec::new(),
             invalid: Vec::new(),
             attempts: 0,
+            order: Order::Ab,
+            taken: [None, None],
+            warmed: [None, None],
             seconds: 0.0,
             state: State::Open,
             input: None,
@@ -331,6 +404,9 @@ impl Session {
             let once = joint.sides.into_iter().any(|side| conclude::started_once(bench.side(side)));
             if once {
                 report.notes.push("server start-to-start variation not measured".into());
+            }
+            if joint.sides.into_iter().any(|side| bench.side(side).is_exclusive()) {
+                report.notes.push("the sides were up in turn, never both: each block of trials had a new start".into());
             }
             let [a, b] = joint.sides.map(|number| {
                 let side = bench.side(number);

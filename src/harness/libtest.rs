@@ -9,6 +9,7 @@ use libtest_mimic::{Failed, FormatSetting, Trial};
 use crate::harness::args::HarnessArgs;
 use crate::harness::{Package, Session, SessionError};
 use crate::scenario::Case;
+use crate::target;
 
 /// Exit code of a failed run, as libtest's.
 const FAILED: u8 = 101;
@@ -16,6 +17,9 @@ const FAILED: u8 = 101;
 /// Runs the scenarios of `package` as tests, as the process's arguments say. Called by [`main!`](crate::main).
 pub fn main(package: &Package) -> ExitCode {
     let line: Vec<String> = std::env::args().collect();
+    if let Some(code) = target::supervise(&line) {
+        return code;
+    }
     let args = match HarnessArgs::parse_from_line(line.clone()) {
         Ok(args) => args,
         Err(error) => {

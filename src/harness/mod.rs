@@ -14,6 +14,7 @@ mod libtest;
 mod lock;
 mod log;
 mod measure;
+mod open;
 mod paths;
 mod session;
 mod signal;

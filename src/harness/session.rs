@@ -17,7 +17,7 @@ use crate::profile::{self, Profile, ProfileKind};
 use crate::redact::Redactor;
 use crate::report::{self, CaseReport, CaseTrials, RunInfo, RunReport, RunTrials};
 use crate::scenario::Case;
-use crate::target::{Machine, Probe, Target};
+use crate::target::{Machine, Probe};
 
 /// Version of `run.json` and `trials.json`.
 const FORMAT: u32 = 1;
@@ -91,6 +91,10 @@ pub struct Session {
     reports: Vec<CaseReport>,
     /// Length of a progress line that is on the terminal.
     progress: usize,
+    /// The target is only walked through or held up: nothing is measured.
+    pub(super) walks: bool,
+    /// Managed servers that did not start, and why: nobody waits for them again.
+    pub(super) unstarted: Vec<(String, String)>,
 }
 
 impl Session {
@@ -119,10 +123,6 @@ impl Session {
         let machine = Machine::read(&paths.root);
         let started = wall::now();
         let id = environment.get("NEXTEST_RUN_ID").map_or_else(|| wall::run_id(&started), names::file_name);
-        let target = match profile.kind {
-            ProfileKind::Embedded(_) => "embedded",
-            ProfileKind::Endpoint(_) => "endpoint",
-        };
         Ok(Self {
             store: Store::new(&paths.baselines, paths.baselines_lock()),
             author: Author::detect(&paths.root, lookup),
@@ -132,7 +132,7 @@ impl Session {
                 started,
                 profile: profile.name.clone(),
                 against: against.as_ref().map(|profile| profile.name.clone()),
-                target: target.into(),
+                target: profile.kind.name().into(),
                 tokpace: env!("CARGO_PKG_VERSION").into(),
                 quick: flags.quick,
                 interrupted: false,
@@ -162,6 +162,8 @@ impl Session {
             job: 0,
             reports: Vec::new(),
             progress: 0,
+            walks: false,
+            unstarted: Vec::new(),
         })
     }
 
@@ -190,6 +192,7 @@ impl Session {
     /// # Errors
     /// If there is nothing to walk: the target cannot be started or its settings cannot be used.
     pub fn probe(&mut self) -> Result<Probe, MeasureError> {
+        self.walks = true;
         let number = self.side(Role::Candidate, &self.profile.clone())?;
         let Some(bench) = &mut self.bench else { return Err(MeasureError::Interrupted) };
         Ok(bench.side(number).walk(self.stop.flag())?)
@@ -267,23 +270,37 @@ impl Session {
         Ok(folder)
     }
 
-    /// Opens what measures a profile in a role, once a run.
+    /// What measures a profile in a role, opened once a run. Its server stands ready.
     pub(super) fn side(&mut self, role: Role, profile: &Profile) -> Result<usize, MeasureError> {
-        self.lock()?;
-        if let Some(number) = self.bench.as_ref().and_then(|bench| bench.find(role, profile)) {
-            return Ok(number);
+        let number = self.opened(role, profile)?;
+        if let Some(bench) = &mut self.bench {
+            bench.ready(number, self.stop.flag())?;
         }
-        let variant = profile.variant.as_deref().unwrap_or_default();
-        let seed = seed_of(&format!("{}\n{}\n{}\n{variant}", self.salt_run(), role.name(), profile.name));
-        let target = Target::open(profile, &self.environment, &mut self.redactor, &self.paths.root, seed)?;
+        Ok(number)
+    }
+
+    /// What measures a profile in a role, opened once a run. Its server may be down since then.
+    pub(super) fn opened(&mut self, role: Role, profile: &Profile) -> Result<usize, MeasureError> {
+        self.lock()?;
+        if let Some(bench) = &mut self.bench {
+            if let Some(number) = bench.find(role, profile) {
+                return Ok(number);
+            }
+            bench.make_room(matches!(&profile.kind, ProfileKind::Managed(server) if server.exclusive), None);
+        }
+        let target = self.open_target(role, profile)?;
+        if let Some(halt) = target.halt() {
+            self.stop.raises(halt);
+        }
         let side = Side::new(role, profile.clone(), target)?;
         let Some(bench) = &mut self.bench else { return Err(MeasureError::Interrupted) };
         Ok(bench.add(side))
     }
 
-    /// Holds the client against known times, once a run. A failure is no reason not to measure.
-    pub(super) fn calibrate(&mut self) {
-        if self.flags.quick || std::mem::replace(&mut self.calibrated, true) {
+    /// Holds the client against known times, once a run and before a server takes its share of the machine. A failure is
+    /// no reason not to measure.
+    fn calibrate(&mut self) {
+        if self.flags.quick || self.walks || std::mem::replace(&mut self.calibrated, true) {
             return;
         }
         match calibration::calibrate(self.stop.flag()) {
@@ -311,6 +328,7 @@ impl Session {
             tracing::info!(seconds = lock.waited.as_secs(), "waited for another run");
         }
         self.bench = Some(Bench::new(lock));
+        self.calibrate();
         Ok(())
     }
 
@@ -383,12 +401,6 @@ impl Session {
     pub(crate) fn progress_width(&mut self) -> &mut usize {
         &mut self.progress
     }
-}
-
-/// A seed from a name.
-fn seed_of(name: &str) -> u64 {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(name).iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 /// The process's variables and those of `.env` at the package root.

@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM end a run in order: what was measured is kept, servers are stopped.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Whether, and by which signal, the run is to end.
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 pub struct Stop {
     flag: Arc<AtomicBool>,
     signal: Arc<AtomicU8>,
+    /// Flags that end something of their own as well.
+    others: Arc<Mutex<Vec<Weak<AtomicBool>>>>,
 }
 
 impl Stop {
@@ -43,7 +45,11 @@ impl Stop {
                 2
             };
             self.signal.store(number, Ordering::Relaxed);
-            if self.flag.swap(true, Ordering::Relaxed) {
+            let again = self.flag.swap(true, Ordering::Relaxed);
+            for other in self.others.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
+                other.store(true, Ordering::Relaxed);
+            }
+            if again {
                 // The user insists; an orderly end was already under way.
                 std::process::exit(i32::from(128 + number));
             }
@@ -53,6 +59,14 @@ impl Stop {
     /// The flag that long work looks at.
     pub fn flag(&self) -> &AtomicBool {
         &self.flag
+    }
+
+    /// Raises `other` too when the run is to end.
+    pub fn raises(&self, other: &Arc<AtomicBool>) {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(other));
+        if self.requested() {
+            other.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether the run is to end.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -15,7 +15,7 @@ use crate::measure::{Client, RequestMetrics, Trial, TrialSummary, kept, row};
 use crate::names;
 use crate::pacer::Lateness;
 use crate::plan::{Pacing, Plan, PlannedRequest, Salt, Words};
-use crate::record::{Phase, RequestRecord};
+use crate::record::{Failure, FailureClass, Phase, RequestRecord};
 use crate::redact::Redactor;
 use crate::report::{ClientInfo, TrialReport};
 use crate::scenario::Case;
@@ -73,6 +73,12 @@ impl Taken {
     }
 }
 
+/// Whether the server may have gone while it had the request.
+fn unanswered(record: &RequestRecord) -> bool {
+    let lost = |failure: &Failure| matches!(failure.class, FailureClass::Connect | FailureClass::Truncated);
+    record.failure.as_ref().is_some_and(lost)
+}
+
 /// Sends the requests of one case to one side.
 pub(crate) struct Runner<'r, 'c> {
     case: &'r Case,
@@ -90,7 +96,11 @@ impl<'r, 'c> Runner<'r, 'c> {
     /// What comes before the first trial: a smoke request, so that what is wrong with the target is said before load is
     /// sent, then the warm-up.
     pub(crate) fn prepare(&mut self, plan: &Plan) -> Result<(), MeasureError> {
-        self.side.check(self.case, self.context.stop.flag())?;
+        let checked = self.side.check(self.case, self.context.stop.flag());
+        // That the server has ended says more than that nobody answers.
+        self.up(checked.is_err())?;
+        checked?;
+        self.side.target.empty_cache();
         let users = match plan.pacing {
             Pacing::Closed { users, .. } => users,
             Pacing::Open { .. } | Pacing::Batch { .. } => 1,
@@ -109,6 +119,7 @@ impl<'r, 'c> Runner<'r, 'c> {
             server.clear_lateness();
         }
         let (trial, recording, server_late) = self.measured(plan, number)?;
+        self.side.used = true;
         let after = if before.is_some() { self.side.target.prefix_counters() } else { None };
         let summary = TrialSummary::of(&trial, &self.case.slo);
         Ok(Taken {
@@ -141,7 +152,18 @@ impl<'r, 'c> Runner<'r, 'c> {
         let outgoing = self.outgoing(requests, what, number);
         let recording = self.run(outgoing, pacing, None)?;
         let records: Vec<RequestRecord> = self.interpret(&recording);
-        self.keep(&records, number, Phase::Warmup, pacing)
+        self.keep(&records, number, Phase::Warmup, pacing)?;
+        self.up(records.iter().any(unanswered))
+    }
+
+    /// That a managed server has not ended. Where requests found nobody, its end may be known a moment later.
+    fn up(&self, doubtful: bool) -> Result<(), MeasureError> {
+        const MOMENT: Duration = Duration::from_secs(1);
+        if self.context.stop.requested() {
+            return Ok(());
+        }
+        let ended = self.side.target.ended(if doubtful { MOMENT } else { Duration::ZERO });
+        ended.map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn measured(&mut self, plan: &Plan, number: u32) -> Result<(Trial, Recording, Option<Lateness>), MeasureError> {
@@ -151,6 +173,7 @@ impl<'r, 'c> Runner<'r, 'c> {
             self.side.target.embedded.as_ref().map(crate::sim::Server::lateness).filter(|late| late.count() > 0);
         let records = self.interpret(&recording);
         self.keep(&records, number, Phase::Measured, plan.pacing)?;
+        self.up(records.iter().any(unanswered))?;
         // A trial that ends by its duration leaves the rest of its requests unsent on purpose.
         let unsent = if recording.interrupted || plan.duration.is_some() {
             0
@@ -192,8 +215,10 @@ impl<'r, 'c> Runner<'r, 'c> {
             requests,
         };
         let stop = self.context.stop.clone();
+        // A signal raises it as well.
+        let halt = self.side.target.halt().cloned();
         let engine = self.side.engine(self.case.request.http2)?;
-        Ok(engine.run(round, stop.flag())?)
+        Ok(engine.run(round, halt.as_deref().unwrap_or(stop.flag()))?)
     }
 
     fn outgoing(&self, requests: &[PlannedRequest], what: &str, number: u32) -> Vec<Outgoing> {

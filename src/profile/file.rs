@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::units::Share;
+use super::Preset;
+use crate::units::{Share, Time};
 
 /// What the file holds beside its profiles.
 #[derive(Debug, Default, Deserialize)]
@@ -34,6 +35,9 @@ pub(super) const COMMON_KEYS: [&str; 4] = ["kind", "job_noise", "labels", "varia
 
 /// Keys of [`EndpointFile`] that a variant of an endpoint may have.
 pub(super) const ENDPOINT_VARIANT_KEYS: [&str; 4] = ["extra", "headers", "model", "url"];
+
+/// Keys of [`ManagedFile`] that a variant of a managed server may have.
+pub(super) const MANAGED_VARIANT_KEYS: [&str; 6] = ["args", "command", "env", "extra", "headers", "model"];
 
 /// Where a server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -68,6 +72,47 @@ pub(super) struct EndpointFile {
     pub(super) ca_cert: Option<String>,
     /// Proxy URL; the environment's proxies are never used.
     pub(super) proxy: Option<String>,
+    /// The model's `tokenizer.json`, relative to this file. Default: the bundled tokenizer.
+    pub(super) tokenizer: Option<String>,
+}
+
+/// A server that is started and stopped with the run. Texts may hold `${NAME}` and `${NAME:-default}` from the
+/// environment or `.env`.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ManagedFile {
+    /// Which server it is: where it says that it is ready, what its counters are called, and which flags switch its
+    /// prefix cache on and off. Default: `generic`.
+    pub(super) preset: Preset,
+    /// The program and its arguments. `{port}` stands for the port.
+    pub(super) command: Vec<String>,
+    /// Further arguments, after those of `command`.
+    pub(super) args: Vec<String>,
+    /// Environment variables of the server, beside those of the run.
+    pub(super) env: BTreeMap<String, String>,
+    /// Port on 127.0.0.1. Default: a free one, which `{port}` passes on.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub(super) port: Option<u16>,
+    /// Path that answers with a status of 200 to 299 once the server is ready. Default: the preset's.
+    pub(super) ready_path: Option<String>,
+    /// Longest time until the server is ready. Default: 5m.
+    pub(super) ready_timeout: Option<Time>,
+    /// How long the server has to end when it is asked to, before it is killed. Default: 15s.
+    pub(super) stop_timeout: Option<Time>,
+    /// Folder in which the server is started, relative to this file. Default: this file's.
+    pub(super) cwd: Option<String>,
+    /// Whether no other managed server may be up at the same time: the sides of a comparison are then started in turn.
+    pub(super) exclusive: bool,
+    /// Model to ask for. Default: the only one that the server has.
+    pub(super) model: Option<String>,
+    /// Name of the environment variable that holds the API key.
+    pub(super) api_key_env: Option<String>,
+    /// Further request headers; values never appear in any output.
+    pub(super) headers: BTreeMap<String, String>,
+    /// Merged into each request's body, before the scenario's own `extra`.
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, serde_json::Value>"))]
+    pub(super) extra: BTreeMap<String, toml::Value>,
     /// The model's `tokenizer.json`, relative to this file. Default: the bundled tokenizer.
     pub(super) tokenizer: Option<String>,
 }

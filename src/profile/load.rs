@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::file::{COMMON_KEYS, CommonFile, EndpointFile, KindFile, ProjectFile};
-use super::{Embedded, Endpoint, Profile, ProfileKind, Project, set, variants};
+use super::{Embedded, Endpoint, Profile, ProfileKind, Project, managed, set, variants};
 use crate::environment::is_variable_name;
 use crate::names;
 use crate::toml_file::{Checker, Document, Problem, Problems, SourceFile, did_you_mean};
@@ -101,7 +101,7 @@ fn embedded_profile() -> Profile {
         kind: ProfileKind::Embedded(Embedded::default()),
         job_noise: EMBEDDED_NOISE,
         labels: BTreeMap::new(),
-        variants: variants::built_in(&Embedded::default()),
+        variants: variants::of_embedded(&Embedded::default()),
         variant: None,
     }
 }
@@ -110,7 +110,6 @@ fn profile_of(name: &str, mut doc: Document<'_>, problems: &mut Problems) -> Opt
     let declared = variants::declared(&mut doc, problems);
     let mut common_doc = doc.split(&COMMON_KEYS);
     let common: CommonFile = common_doc.decode(&[], problems)?;
-    refuse_managed(&common, &common_doc, problems);
     if common.job_noise.is_some_and(|Share(noise)| !(noise > 0.0 && noise < 1.0)) {
         let problem = Problem::error(format!("`profiles.{name}.job_noise` must be above 0% and below 100%"));
         problems.push(problem.at(common_doc.value_span(&["job_noise"])).hint("write for example `job_noise = \"3%\"`"));
@@ -120,27 +119,20 @@ fn profile_of(name: &str, mut doc: Document<'_>, problems: &mut Problems) -> Opt
             (ProfileKind::Embedded(embedded(&mut doc, &COMMON_KEYS, problems)?), EMBEDDED_NOISE)
         }
         Some(KindFile::Endpoint) => (ProfileKind::Endpoint(endpoint(&mut doc, &COMMON_KEYS, problems)?), NOISE),
-        Some(KindFile::Managed) => return None,
+        Some(KindFile::Managed) => (ProfileKind::Managed(managed::managed(&mut doc, &COMMON_KEYS, problems)?), NOISE),
         None if !common_doc.intact(&["kind"]) => return None,
         None if name == EMBEDDED => {
             (ProfileKind::Embedded(embedded(&mut doc, &COMMON_KEYS, problems)?), EMBEDDED_NOISE)
         }
         None => {
             let problem = Problem::error(format!("the profile `{name}` has no `kind`")).at(doc.span());
-            problems.push(problem.hint("write `kind = \"endpoint\"` or `kind = \"embedded\"`"));
+            problems.push(problem.hint("write `kind = \"endpoint\"`, `kind = \"managed\"` or `kind = \"embedded\"`"));
             return None;
         }
     };
     let job_noise = common.job_noise.map_or(noise, |share| share.0);
     let variants = variants::resolve(&kind, &doc, declared, problems);
     Some(Profile { name: name.to_owned(), kind, job_noise, labels: common.labels, variants, variant: None })
-}
-
-fn refuse_managed(common: &CommonFile, doc: &Document<'_>, problems: &mut Problems) {
-    if common.kind == Some(KindFile::Managed) {
-        let problem = Problem::error("`kind = \"managed\"` is not supported by this version of tokpace");
-        problems.push(problem.at(doc.value_span(&["kind"])));
-    }
 }
 
 /// The settings of the embedded server. `known` are keys beside them that a typo may have meant.
@@ -183,30 +175,7 @@ pub(super) fn endpoint(doc: &mut Document<'_>, known: &[&str], problems: &mut Pr
         }
         _ => {}
     }
-    if file.api_key_env.as_deref().is_some_and(|name| !is_variable_name(name)) {
-        // No span: the text that stands there may well be the key, and a problem shows its line.
-        let name = checker.doc.name(&["api_key_env"]);
-        let problem = Problem::error(format!("`{name}` is not the name of an environment variable"));
-        checker
-            .problems
-            .push(problem.hint("put the key into a variable, in `.env` for example, and name that variable"));
-    }
-    for name in file.headers.keys().filter(|name| !is_header_name(name)) {
-        let message = format!("`{}` is not the name of a header", name.escape_debug());
-        let span = checker.doc.key_span(&["headers", name]);
-        checker.problems.push(Problem::error(message).at(span).hint("use letters, digits and `-`"));
-    }
-    if let Some(tokenizer) = file.tokenizer.as_deref().filter(|text| !is_json_file(text)) {
-        let problem = checker.at(&["tokenizer"], format!("`{}` must be a file", checker.doc.name(&["tokenizer"])));
-        let model = tokenizer.trim_matches('/').to_owned();
-        let stem = model.rsplit('/').next().unwrap_or_default().to_lowercase();
-        checker.problems.push(
-            problem
-                .label("nothing is downloaded by name")
-                .hint(format!("fetch https://huggingface.co/{model}/resolve/main/tokenizer.json"))
-                .hint(format!("write its path, such as `tokenizer = \"models/{stem}/tokenizer.json\"`")),
-        );
-    }
+    check_client(&mut checker, file.api_key_env.as_deref(), file.headers.keys(), file.tokenizer.as_deref());
     let extra = checker.request_body(&["extra"], &file.extra);
     Some(Endpoint {
         url: file.url.unwrap_or_default(),
@@ -218,6 +187,39 @@ pub(super) fn endpoint(doc: &mut Document<'_>, known: &[&str], problems: &mut Pr
         proxy: file.proxy,
         tokenizer: file.tokenizer,
     })
+}
+
+/// What endpoints and managed servers have in common: how a client talks to them.
+pub(super) fn check_client<'n>(
+    checker: &mut Checker<'_, '_>,
+    api_key_env: Option<&str>,
+    headers: impl Iterator<Item = &'n String>,
+    tokenizer: Option<&str>,
+) {
+    if api_key_env.is_some_and(|name| !is_variable_name(name)) {
+        // No span: the text that stands there may well be the key, and a problem shows its line.
+        let name = checker.doc.name(&["api_key_env"]);
+        let problem = Problem::error(format!("`{name}` is not the name of an environment variable"));
+        checker
+            .problems
+            .push(problem.hint("put the key into a variable, in `.env` for example, and name that variable"));
+    }
+    for name in headers.filter(|name| !is_header_name(name)) {
+        let message = format!("`{}` is not the name of a header", name.escape_debug());
+        let span = checker.doc.key_span(&["headers", name]);
+        checker.problems.push(Problem::error(message).at(span).hint("use letters, digits and `-`"));
+    }
+    if let Some(tokenizer) = tokenizer.filter(|text| !is_json_file(text)) {
+        let problem = checker.at(&["tokenizer"], format!("`{}` must be a file", checker.doc.name(&["tokenizer"])));
+        let model = tokenizer.trim_matches('/').to_owned();
+        let stem = model.rsplit('/').next().unwrap_or_default().to_lowercase();
+        checker.problems.push(
+            problem
+                .label("nothing is downloaded by name")
+                .hint(format!("fetch https://huggingface.co/{model}/resolve/main/tokenizer.json"))
+                .hint(format!("write its path, such as `tokenizer = \"models/{stem}/tokenizer.json\"`")),
+        );
+    }
 }
 
 /// What a variable stands for is known only when it is used.

@@ -2,7 +2,9 @@
 
 mod file;
 mod load;
+mod managed;
 mod model;
+mod preset;
 #[cfg(feature = "schema")]
 mod schema;
 mod set;
@@ -12,7 +14,9 @@ mod variants;
 
 pub use load::{load, load_with};
 pub use model::{
-    Embedded, Endpoint, Fault, FaultKind, Profile, ProfileKind, Project, Slowdown, TtftCost, UnknownVariant,
+    Embedded, Endpoint, Fault, FaultKind, Managed, PORT, Profile, ProfileKind, Project, Slowdown, TtftCost,
+    UnknownVariant,
 };
+pub use preset::{CacheSwitch, Preset, Server};
 #[cfg(feature = "schema")]
 pub use schema::schema;

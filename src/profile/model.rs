@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Preset;
 use crate::toml_file::{did_you_mean, join_path};
 use crate::units::{Share, Time};
 
@@ -49,9 +50,14 @@ impl Profile {
         if !known.is_empty() {
             rest.push(format!("known variants: `{}`", known.join("`, `")));
         }
-        if matches!(self.kind, ProfileKind::Endpoint(_)) {
+        let own = match self.kind {
+            ProfileKind::Embedded(_) => None,
+            ProfileKind::Endpoint(_) => Some("`url`, `model`, `headers` or `extra`"),
+            ProfileKind::Managed(_) => Some("`args`, `env`, `command`, `model`, `headers` or `extra`"),
+        };
+        if let Some(own) = own {
             let table = join_path(["profiles", self.name.as_str(), "variants", variant]);
-            rest.push(format!("declare it as `[{table}]` with its own `url`, `model`, `headers` or `extra`"));
+            rest.push(format!("declare it as `[{table}]` with its own {own}"));
         }
         let hint = format!("{nearest}{}", rest.join("; "));
         UnknownVariant { profile: self.name.clone(), variant: variant.to_owned(), hint }
@@ -66,7 +72,7 @@ pub struct UnknownVariant {
     pub profile: String,
     /// What was asked for.
     pub variant: String,
-    /// Which ones it has, the nearest first, and how an endpoint gets more.
+    /// Which ones it has, the nearest first, and how the profile gets more.
     pub hint: String,
 }
 
@@ -77,6 +83,19 @@ pub enum ProfileKind {
     Embedded(Embedded),
     /// A server that somebody else runs.
     Endpoint(Endpoint),
+    /// A server that is started and stopped with the run.
+    Managed(Managed),
+}
+
+impl ProfileKind {
+    /// As files write it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Embedded(_) => "embedded",
+            Self::Endpoint(_) => "endpoint",
+            Self::Managed(_) => "managed",
+        }
+    }
 }
 
 /// The simulated server's settings. Every field has a default.
@@ -228,3 +247,34 @@ pub struct Endpoint {
     /// The model's `tokenizer.json`, relative to the project; the bundled one if absent.
     pub tokenizer: Option<String>,
 }
+
+/// A server that is started and stopped with the run. Strings may hold `${NAME}`, and those of the command, its
+/// arguments and its environment `{port}`; both are put in when the server is started.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Managed {
+    /// Which server it is.
+    pub preset: Preset,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Further arguments.
+    pub args: Vec<String>,
+    /// Environment variables of the server, beside those of the run.
+    pub env: BTreeMap<String, String>,
+    /// Port on 127.0.0.1; a free one if absent.
+    pub port: Option<u16>,
+    /// Path that answers with a status of 200 to 299 once the server is ready.
+    pub ready_path: String,
+    /// Longest time until it is ready.
+    pub ready_timeout: Time,
+    /// How long it has to end when it is asked to, before it is killed.
+    pub stop_timeout: Time,
+    /// Folder in which it is started, relative to the project.
+    pub cwd: Option<String>,
+    /// Whether no other managed server may be up at the same time.
+    pub exclusive: bool,
+    /// How it is talked to. The URL holds `{port}`.
+    pub endpoint: Endpoint,
+}
+
+/// What stands for the port in a command, its arguments and its environment.
+pub const PORT: &str = "{port}";

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use super::file::{CommonFile, ENDPOINT_VARIANT_KEYS, EndpointFile, ProjectFile};
+use super::file::{CommonFile, ENDPOINT_VARIANT_KEYS, EndpointFile, MANAGED_VARIANT_KEYS, ManagedFile, ProjectFile};
 use super::{Embedded, Fault};
 use crate::toml_file::root_schema;
 
@@ -25,7 +25,10 @@ impl JsonSchema for ProjectFile {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         // A profile without a kind is embedded only if that is its name; the schema is more lenient than the program.
         let embedded = profile::<Embedded>("embedded", &[], &embedded_variant(generator), generator);
-        let endpoint = profile::<EndpointFile>("endpoint", &["kind", "url"], &endpoint_variant(generator), generator);
+        let of_endpoint = variant_of::<EndpointFile>(&ENDPOINT_VARIANT_KEYS, generator);
+        let endpoint = profile::<EndpointFile>("endpoint", &["kind", "url"], &of_endpoint, generator);
+        let of_managed = variant_of::<ManagedFile>(&MANAGED_VARIANT_KEYS, generator);
+        let managed = profile::<ManagedFile>("managed", &["kind", "command"], &of_managed, generator);
         json_schema!({
             "title": "tokpace project",
             "description": "The servers that are measured: `tokpace.toml` at the root of a package.",
@@ -40,7 +43,7 @@ impl JsonSchema for ProjectFile {
                     "description": "Named machine and server set-ups: `[profiles.NAME]`.",
                     "type": "object",
                     "propertyNames": { "pattern": NAME },
-                    "additionalProperties": { "anyOf": [embedded, endpoint] },
+                    "additionalProperties": { "anyOf": [embedded, endpoint, managed] },
                 },
             },
             "additionalProperties": false,
@@ -82,13 +85,13 @@ fn embedded_variant(generator: &mut SchemaGenerator) -> Schema {
     variant(schema, "What differs from the profile; nested tables are merged key by key.")
 }
 
-/// What a variant of an endpoint can change.
-fn endpoint_variant(generator: &mut SchemaGenerator) -> Schema {
-    let mut schema = EndpointFile::json_schema(generator);
+/// What a variant of another server can change: some of its keys.
+fn variant_of<T: JsonSchema>(changeable: &[&str], generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = T::json_schema(generator);
     if let Some(Value::Object(keys)) = schema.get_mut("properties") {
-        keys.retain(|key, _| ENDPOINT_VARIANT_KEYS.contains(&key.as_str()));
+        keys.retain(|key, _| changeable.contains(&key.as_str()));
     }
-    variant(schema, "What differs from the profile; `headers` and `extra` are merged key by key.")
+    variant(schema, "What differs from the profile; nested tables are merged key by key.")
 }
 
 /// A profile's schema as that of a variant, whose defaults are the profile's values.
@@ -108,11 +111,11 @@ mod tests {
     use crate::profile::file::COMMON_KEYS;
 
     #[test]
-    fn both_kinds_have_the_shared_keys() {
+    fn all_kinds_have_the_shared_keys() {
         let schema = schema();
         let kinds = schema["properties"]["profiles"]["additionalProperties"]["anyOf"].as_array().unwrap();
-        assert_eq!(kinds.len(), 2);
-        for (kind, own) in kinds.iter().zip(["slowdown", "api_key_env"]) {
+        assert_eq!(kinds.len(), 3);
+        for (kind, own) in kinds.iter().zip(["slowdown", "api_key_env", "command"]) {
             assert_eq!(kind["additionalProperties"], false);
             for key in COMMON_KEYS.into_iter().chain([own]) {
                 let described = kind["properties"][key].get("description").is_some();
@@ -127,6 +130,7 @@ mod tests {
         };
         assert_eq!(keys(0).len(), 11);
         assert_eq!(keys(1), ENDPOINT_VARIANT_KEYS);
+        assert_eq!(keys(2), MANAGED_VARIANT_KEYS);
         let fault = &kinds[0]["properties"]["variants"]["additionalProperties"]["properties"]["fault"];
         assert_eq!((fault["required"].is_null(), fault["properties"]["kind"].is_object()), (true, true));
         assert_eq!(schema["title"], "tokpace project");

@@ -1,5 +1,6 @@
 //! Whole files: what they mean, and what people read when they are wrong.
 
+mod managed;
 mod variants;
 
 use insta::assert_snapshot;
@@ -213,25 +214,7 @@ error: the profile `local` has no `kind`
 10 | [profiles.local]
    | ^^^^^^^^^^^^^^^^
    |
-   = hint: write `kind = "endpoint"` or `kind = "embedded"`
-"#);
-}
-
-#[test]
-fn what_this_version_cannot_do() {
-    assert_snapshot!(wrong("
-[profiles.local-vllm]
-kind = \"managed\"
-preset = \"vllm\"
-command = [\"vllm\", \"serve\"]
-[profiles.local-vllm.variants.prefix-caching-off]
-args = [\"--no-enable-prefix-caching\"]
-"), @r#"
-error: `kind = "managed"` is not supported by this version of tokpace
- --> tokpace.toml:3:8
-  |
-3 | kind = "managed"
-  |        ^^^^^^^^^
+   = hint: write `kind = "endpoint"`, `kind = "managed"` or `kind = "embedded"`
 "#);
 }
 

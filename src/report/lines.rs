@@ -4,8 +4,8 @@
 pub(super) const WIDTH: usize = 80;
 
 /// `text` on lines of at most [`WIDTH`] characters. The first line begins with `first`, the others with `rest`; what
-/// stands in backticks is never broken, so that a command can be copied, and may reach beyond the width; nor is a
-/// number parted from its `%`.
+/// stands in backticks is never broken, so that a command can be copied, and may reach beyond the width; nor is a line
+/// that begins with `| `, or a number parted from its `%`.
 pub(super) fn wrapped(first: &str, rest: &str, text: &str) -> String {
     const GLUED: &str = "\u{a0}%";
     broken(first, rest, &text.replace(" %", GLUED)).replace(GLUED, " %")
@@ -22,6 +22,11 @@ fn broken(first: &str, rest: &str, text: &str) -> String {
             out.push('\n');
             indent = format!("{rest}  ");
             (line, empty) = (indent.clone(), true);
+        }
+        // A program's own words stay as they were printed.
+        if part.starts_with("| ") {
+            line.push_str(part);
+            continue;
         }
         for word in words(part) {
             if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
@@ -76,6 +81,8 @@ mod tests {
         );
         assert_eq!(wrapped("- ", "  ", "one\ntwo three"), "- one\n    two three");
         assert_eq!(wrapped("- ", "  ", ""), "- ");
+        let quoted = format!("| {}  and   spaces", "x".repeat(80));
+        assert_eq!(wrapped("- ", "  ", &format!("its log:\n{quoted}")), format!("- its log:\n    {quoted}"));
     }
 
     #[test]

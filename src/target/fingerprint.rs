@@ -52,12 +52,13 @@ pub fn of_case(
                 subject.insert("fault".into(), format!("{} {}", fault.kind, fault.rate));
             }
         }
-        ProfileKind::Endpoint(_) => {
+        ProfileKind::Endpoint(_) | ProfileKind::Managed(_) => {
             conditions.insert("client.machine".into(), machine.class());
             conditions.insert("client.build".into(), machine.build.clone());
         }
     }
     subject.extend(profile.variant.iter().map(|variant| ("variant".to_owned(), variant.clone())));
+    subject.extend(target.managed.iter().map(|server| ("server.command".to_owned(), server.command())));
     subject.extend(target.version.iter().map(|version| ("server.version".to_owned(), version.clone())));
     subject.extend(machine.commit.iter().map(|commit| ("commit".to_owned(), commit.clone())));
     Fingerprint { conditions, subject }

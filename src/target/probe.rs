@@ -142,22 +142,25 @@ pub(crate) fn only_model(client: &Transport, base_url: &str) -> Result<String, P
     }
 }
 
-/// The server's version, if it answers at `/version` as vLLM does.
-pub(crate) fn version(client: &Transport, base_url: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Version {
-        version: String,
-    }
-    let root = base_url.rsplit_once('/')?.0;
-    let (status, body) = get(client, &format!("{root}/version")).ok()?;
-    (status == 200).then(|| serde_json::from_str::<Version>(&body).ok())?.map(|v| v.version)
+/// The server's version, if it tells at `path` under the key `key`.
+pub(crate) fn version(client: &Transport, base_url: &str, [path, key]: [&str; 2]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_str(&text(client, base_url, path)?).ok()?;
+    Some(body.get(key)?.as_str()?.to_owned())
 }
 
-/// The text at `/metrics`, if the server has it.
-pub(crate) fn metrics(client: &Transport, base_url: &str) -> Option<String> {
+/// The text at a path of the server, if it has it.
+pub(crate) fn text(client: &Transport, base_url: &str, path: &str) -> Option<String> {
     let root = base_url.rsplit_once('/')?.0;
-    let (status, body) = get(client, &format!("{root}/metrics")).ok()?;
+    let (status, body) = get(client, &format!("{root}{path}")).ok()?;
     (status == 200).then_some(body)
+}
+
+/// Posts nothing to a path of the server; whether it took that.
+pub(crate) fn post(client: &Transport, base_url: &str, path: &str) -> bool {
+    let Some((root, _)) = base_url.rsplit_once('/') else { return false };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return false };
+    let request = client.client.post(format!("{root}{path}")).timeout(Duration::from_secs(15));
+    runtime.block_on(request.send()).is_ok_and(|answer| answer.status().is_success())
 }
 
 /// Sends one short request through `engine` and says whether its answer can be measured. `stop` gives it up.
@@ -271,5 +274,8 @@ pub fn walk(engine: &mut Engine, target: &Target, stop: &AtomicBool) -> Probe {
             )),
         },
     );
+    if let Some(load) = target.load() {
+        step("counters", Ok(load.to_string()));
+    }
     probe
 }

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use crate::engine::{ClientError, Transport, TransportOptions};
 use crate::environment::{EnvError, Environment};
-use crate::profile::{Endpoint, Profile, ProfileKind};
+use crate::profile::{Endpoint, Managed, PORT, Preset, Profile, ProfileKind};
 use crate::redact::Redactor;
 use crate::sim::{Server, ServerOptions};
-use crate::target::PrefixCounters;
+use crate::target::managed::{ManagedError, ManagedServer};
 use crate::target::probe::{self, ProbeError};
+use crate::target::{PrefixCounters, ServerLoad};
 use crate::tokens::{Tokenizer, TokenizerError};
 
-/// A reachable target. Dropping it stops the embedded server.
+/// A reachable target. Dropping it stops the server that it has started.
 #[derive(Debug)]
 pub struct Target {
     /// Base URL that ends in `/v1`.
@@ -27,8 +31,29 @@ pub struct Target {
     pub tokenizer: Tokenizer,
     /// The server's version, if it tells.
     pub version: Option<String>,
+    /// Which server it is, where that is known.
+    pub preset: Preset,
     /// The embedded server.
     pub embedded: Option<Server>,
+    /// The managed server.
+    pub managed: Option<ManagedServer>,
+}
+
+/// What a target is opened with.
+#[derive(Debug)]
+pub struct Opening<'a> {
+    /// Variables for `${NAME}`.
+    pub environment: &'a Environment,
+    /// Knows the target's secrets.
+    pub redactor: &'a Redactor,
+    /// What paths are relative to.
+    pub root: &'a Path,
+    /// Seed of the embedded server.
+    pub seed: u64,
+    /// Log of a managed server.
+    pub log: &'a Path,
+    /// Ends the wait for a managed server.
+    pub stop: &'a AtomicBool,
 }
 
 /// Why a profile's target cannot be used.
@@ -85,6 +110,9 @@ pub enum TargetError {
         /// The text, unexpanded.
         url: String,
     },
+    /// The managed server cannot be started.
+    #[error(transparent)]
+    Managed(#[from] ManagedError),
     /// The HTTP client cannot be made.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -94,25 +122,11 @@ pub enum TargetError {
 }
 
 impl Target {
-    /// What the server's counters say of its prefix cache, if it has such counters. Between rounds only: it sends a
-    /// request of its own.
-    pub fn prefix_counters(&self) -> Option<PrefixCounters> {
-        let client = Transport::new(&self.transport).ok()?;
-        PrefixCounters::read(&probe::metrics(&client, &self.base_url)?)
-    }
-
-    /// Starts or finds the target of `profile`. `seed` is the embedded server's; `root` is what paths are
-    /// relative to.
-    pub fn open(
-        profile: &Profile,
-        environment: &Environment,
-        redactor: &mut Redactor,
-        root: &Path,
-        seed: u64,
-    ) -> Result<Self, TargetError> {
+    /// Starts or finds the target of `profile`.
+    pub fn open(profile: &Profile, opening: &Opening<'_>) -> Result<Self, TargetError> {
         match &profile.kind {
             ProfileKind::Embedded(config) => {
-                let options = ServerOptions { seed, ..ServerOptions::default() };
+                let options = ServerOptions { seed: opening.seed, ..ServerOptions::default() };
                 let server = Server::start(config.clone(), options).map_err(TargetError::Embedded)?;
                 Ok(Self {
                     base_url: format!("http://{}/v1", server.addr()),
@@ -121,68 +135,166 @@ impl Target {
                     extra: BTreeMap::new(),
                     tokenizer: Tokenizer::bundled(),
                     version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+                    preset: Preset::Generic,
                     embedded: Some(server),
+                    managed: None,
                 })
             }
-            ProfileKind::Endpoint(endpoint) => open_endpoint(profile, endpoint, environment, redactor, root),
+            ProfileKind::Endpoint(endpoint) => Client::of(profile, endpoint, opening)?.find(Preset::Generic, None),
+            ProfileKind::Managed(settings) => open_managed(profile, settings, opening),
+        }
+    }
+
+    /// Starts a managed server, anew if it is up. Connections to it are lost. `stop` ends the wait for it.
+    pub fn restart(&mut self, stop: &AtomicBool) -> Result<(), TargetError> {
+        let Some(server) = &mut self.managed else { return Ok(()) };
+        server.start(&Transport::new(&self.transport)?, stop)?;
+        self.base_url = format!("{}/v1", server.url());
+        Ok(())
+    }
+
+    /// Raised when a managed server ends, so that a round against it does.
+    pub fn halt(&self) -> Option<&Arc<AtomicBool>> {
+        self.managed.as_ref().map(ManagedServer::halt)
+    }
+
+    /// Why there is nothing to measure any more: a managed server has ended, or does so within `patience`.
+    pub fn ended(&self, patience: Duration) -> Option<TargetError> {
+        self.managed.as_ref()?.ended(patience).map(TargetError::Managed)
+    }
+
+    /// What the server's counters say of its prefix cache, if it has such counters. Between rounds only: it sends a
+    /// request of its own.
+    pub fn prefix_counters(&self) -> Option<PrefixCounters> {
+        PrefixCounters::read(&self.metrics()?, &self.servers())
+    }
+
+    /// What the gauges of a managed server say of its load. Between rounds only.
+    pub fn load(&self) -> Option<ServerLoad> {
+        self.managed.as_ref()?;
+        ServerLoad::read(&self.metrics()?, &self.servers())
+    }
+
+    /// Empties the prefix cache of a managed server that takes such a request, so that no case finds what another has
+    /// left; whether it did.
+    pub fn empty_cache(&self) -> bool {
+        let Some(path) = self.preset.server().cache_reset else { return false };
+        Transport::new(&self.transport).is_ok_and(|client| probe::post(&client, &self.base_url, path))
+    }
+
+    fn metrics(&self) -> Option<String> {
+        let client = Transport::new(&self.transport).ok()?;
+        probe::text(&client, &self.base_url, self.preset.server().metrics_path)
+    }
+
+    /// Whose names its counters may have.
+    fn servers(&self) -> Vec<&'static crate::profile::Server> {
+        match self.preset {
+            Preset::Generic => Preset::ALL.map(Preset::server).to_vec(),
+            known => vec![known.server()],
         }
     }
 }
 
-fn open_endpoint(
-    profile: &Profile,
-    endpoint: &Endpoint,
-    environment: &Environment,
-    redactor: &mut Redactor,
-    root: &Path,
-) -> Result<Target, TargetError> {
-    let name = || profile.name.clone();
-    let mut expand = |text: &str| {
-        redactor.add_expanded(environment, text);
-        environment.expand(text).map_err(|source| TargetError::Environment { profile: name(), source })
-    };
-    let read = |path: &str| {
-        std::fs::read(root.join(path)).map_err(|source| TargetError::File {
-            profile: name(),
-            path: path.to_owned(),
-            source,
+/// Variable that names a managed server which is up already: `PROFILE=URL`.
+pub const UP: &str = "TOKPACE_UP";
+
+/// What the variable calls the server of a profile: its name, and its variant's behind a colon.
+pub fn up_name(profile: &Profile) -> String {
+    match &profile.variant {
+        Some(variant) => format!("{}:{variant}", profile.name),
+        None => profile.name.clone(),
+    }
+}
+
+fn open_managed(profile: &Profile, settings: &Managed, opening: &Opening<'_>) -> Result<Target, TargetError> {
+    let Opening { environment, redactor, root, log, stop, .. } = *opening;
+    if let Some(url) = environment.get(UP).and_then(|up| up.strip_prefix(&format!("{}=", up_name(profile)))) {
+        let endpoint = Endpoint { url: url.to_owned(), ..settings.endpoint.clone() };
+        return Client::of(profile, &endpoint, opening)?.find(settings.preset, None);
+    }
+    let mut server = ManagedServer::new(profile, settings, environment, redactor, root, log);
+    // What is wrong with the settings is said before a server is started that may take minutes.
+    let client = Client::of(profile, &settings.endpoint, opening)?;
+    server.start(&Transport::new(&client.transport)?, stop)?;
+    let base_url = format!("{}/v1", server.url());
+    Client { base_url, ..client }.find(settings.preset, Some(server))
+}
+
+/// How a server is talked to, before it was asked anything.
+struct Client {
+    base_url: String,
+    model: Option<String>,
+    transport: TransportOptions,
+    extra: BTreeMap<String, serde_json::Value>,
+    tokenizer: Tokenizer,
+}
+
+impl Client {
+    fn of(profile: &Profile, endpoint: &Endpoint, opening: &Opening<'_>) -> Result<Self, TargetError> {
+        let Opening { environment, root, .. } = *opening;
+        let name = || profile.name.clone();
+        let expand = |text: &str| {
+            environment.expand(text).map_err(|source| TargetError::Environment { profile: name(), source })
+        };
+        let read = |path: &str| {
+            std::fs::read(root.join(path)).map_err(|source| TargetError::File {
+                profile: name(),
+                path: path.to_owned(),
+                source,
+            })
+        };
+        let url = expand(&endpoint.url)?;
+        let base_url = match &profile.kind {
+            // It has a port when it is started.
+            ProfileKind::Managed(_) if url.contains(PORT) => url,
+            _ => base_url(&url).ok_or_else(|| TargetError::Url { profile: name(), url: endpoint.url.clone() })?,
+        };
+        let mut headers = Vec::new();
+        for (header, value) in &endpoint.headers {
+            headers.push((header.clone(), expand(value)?));
+        }
+        let proxy = endpoint.proxy.as_deref().map(&expand).transpose()?;
+        let model = endpoint.model.as_deref().map(&expand).transpose()?;
+        let ca_cert = endpoint.ca_cert.as_deref().map(&expand).transpose()?;
+        let tokenizer_path = endpoint.tokenizer.as_deref().map(&expand).transpose()?;
+        if let Some(variable) = &endpoint.api_key_env {
+            let key = environment
+                .get(variable)
+                .map(str::to_owned)
+                .ok_or_else(|| TargetError::NoKey { profile: name(), variable: variable.clone() })?;
+            headers.push(("authorization".into(), format!("Bearer {key}")));
+        }
+        let ca_cert = ca_cert.as_deref().map(read).transpose()?;
+        let transport = TransportOptions { headers, ca_cert, proxy, ..Default::default() };
+        let tokenizer = match tokenizer_path {
+            None => Tokenizer::bundled(),
+            Some(path) => Tokenizer::from_json(&path, &read(&path)?)
+                .map_err(|source| TargetError::Tokenizer { profile: name(), source })?,
+        };
+        Ok(Self { base_url, model, transport, extra: endpoint.extra.clone(), tokenizer })
+    }
+
+    /// Asks the server for what the profile does not say.
+    fn find(self, preset: Preset, managed: Option<ManagedServer>) -> Result<Target, TargetError> {
+        let client = Transport::new(&self.transport)?;
+        let model = match self.model {
+            Some(model) => model,
+            None => probe::only_model(&client, &self.base_url)?,
+        };
+        let place = preset.server().version;
+        Ok(Target {
+            version: place.and_then(|place| probe::version(&client, &self.base_url, place)),
+            base_url: self.base_url,
+            model,
+            transport: self.transport,
+            extra: self.extra,
+            tokenizer: self.tokenizer,
+            preset,
+            embedded: None,
+            managed,
         })
-    };
-    let url = expand(&endpoint.url)?;
-    let base_url = base_url(&url).ok_or_else(|| TargetError::Url { profile: name(), url: endpoint.url.clone() })?;
-    let mut headers = Vec::new();
-    for (header, value) in &endpoint.headers {
-        headers.push((header.clone(), expand(value)?));
     }
-    let proxy = endpoint.proxy.as_deref().map(&mut expand).transpose()?;
-    let model = endpoint.model.as_deref().map(&mut expand).transpose()?;
-    let ca_cert = endpoint.ca_cert.as_deref().map(&mut expand).transpose()?;
-    let tokenizer_path = endpoint.tokenizer.as_deref().map(&mut expand).transpose()?;
-    for (_, value) in &headers {
-        redactor.add(value);
-    }
-    if let Some(variable) = &endpoint.api_key_env {
-        let key = environment
-            .get(variable)
-            .map(str::to_owned)
-            .ok_or_else(|| TargetError::NoKey { profile: name(), variable: variable.clone() })?;
-        redactor.add(&key);
-        headers.push(("authorization".into(), format!("Bearer {key}")));
-    }
-    let transport =
-        TransportOptions { headers, proxy, ca_cert: ca_cert.as_deref().map(read).transpose()?, ..Default::default() };
-    let tokenizer = match tokenizer_path {
-        None => Tokenizer::bundled(),
-        Some(path) => Tokenizer::from_json(&path, &read(&path)?)
-            .map_err(|source| TargetError::Tokenizer { profile: name(), source })?,
-    };
-    let client = Transport::new(&transport)?;
-    let model = match model {
-        Some(model) => model,
-        None => probe::only_model(&client, &base_url)?,
-    };
-    let version = probe::version(&client, &base_url);
-    Ok(Target { base_url, model, transport, extra: endpoint.extra.clone(), tokenizer, version, embedded: None })
 }
 
 /// The URL without a slash at its end and with a version segment: `http://host:1/` is `http://host:1/v1`.

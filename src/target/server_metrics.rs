@@ -1,4 +1,8 @@
-//! A server's own counters, from the Prometheus text at `/metrics`.
+//! A server's own counters, from their text in Prometheus' form.
+
+use std::fmt;
+
+use crate::profile::Server;
 
 /// What the server's counters say of its prefix cache, in prompt tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -9,17 +13,59 @@ pub struct PrefixCounters {
     pub hits: f64,
 }
 
-/// Names of the two counters, by server: vLLM, older vLLM, `SGLang`. A counter may end in `_total`.
-const PREFIX: [[&str; 2]; 3] = [
-    ["vllm:prefix_cache_queries", "vllm:prefix_cache_hits"],
-    ["vllm:gpu_prefix_cache_queries", "vllm:gpu_prefix_cache_hits"],
-    ["sglang:prompt_tokens", "sglang:cached_tokens"],
-];
+/// What the server's gauges say of its load.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ServerLoad {
+    /// Requests that are being worked on.
+    pub running: f64,
+    /// Requests that wait.
+    pub waiting: Option<f64>,
+    /// Share of the key-value cache that is in use.
+    pub kv_usage: Option<f64>,
+    /// Requests that had to give up their place in it since the server started.
+    pub preemptions: Option<f64>,
+}
+
+impl ServerLoad {
+    /// Reads them from the text of the counters by the first of `servers` that knows how many requests run.
+    pub fn read(text: &str, servers: &[&Server]) -> Option<Self> {
+        let known = |server: &&&Server| !server.running.is_empty() && sum(text, server.running).is_some();
+        let server = servers.iter().find(known)?;
+        let named = |name: &str, all: fn(f64, f64) -> f64| {
+            if name.is_empty() { None } else { values(text, name).reduce(all) }
+        };
+        Some(Self {
+            running: sum(text, server.running)?,
+            waiting: named(server.waiting, |a, b| a + b),
+            // Of several engines the fullest.
+            kv_usage: named(server.kv_usage, f64::max),
+            preemptions: named(server.preemptions, |a, b| a + b),
+        })
+    }
+}
+
+impl fmt::Display for ServerLoad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} requests run", self.running)?;
+        if let Some(waiting) = self.waiting {
+            write!(f, ", {waiting} wait")?;
+        }
+        if let Some(usage) = self.kv_usage {
+            write!(f, ", the key-value cache is {:.0} % full", usage * 100.0)?;
+        }
+        if let Some(preemptions) = self.preemptions {
+            write!(f, ", {preemptions} were preempted so far")?;
+        }
+        Ok(())
+    }
+}
 
 impl PrefixCounters {
-    /// Reads them from the text of `/metrics`; `None` if the server has no such counters.
-    pub fn read(text: &str) -> Option<Self> {
-        PREFIX.iter().find_map(|[queries, hits]| Some(Self { queries: sum(text, queries)?, hits: sum(text, hits)? }))
+    /// Reads them from the text of the counters by the first of `servers` that has them all.
+    pub fn read(text: &str, servers: &[&Server]) -> Option<Self> {
+        let all = |names: &[&str]| names.iter().map(|name| sum(text, name)).sum::<Option<f64>>();
+        let mut generations = servers.iter().flat_map(|server| server.prefix);
+        generations.find_map(|[queries, hits]| Some(Self { queries: all(queries)?, hits: all(hits)? }))
     }
 
     /// What has come since `earlier`. A server that was restarted in between has begun anew.
@@ -45,11 +91,14 @@ impl PrefixCounters {
 
 /// The sum over all label sets (engines, models) of a counter; `None` if there is none of this name.
 fn sum(text: &str, name: &str) -> Option<f64> {
-    let values = text
-        .lines()
-        .filter_map(sample)
-        .filter(|(found, _)| *found == name || found.strip_suffix("_total") == Some(name));
-    values.map(|(_, value)| value).reduce(|a, b| a + b)
+    values(text, name).reduce(|a, b| a + b)
+}
+
+/// The values of a counter or gauge, one a label set.
+fn values<'t>(text: &'t str, name: &'t str) -> impl Iterator<Item = f64> + 't {
+    let samples = text.lines().filter_map(sample);
+    let named = samples.filter(move |(found, _)| *found == name || found.strip_suffix("_total") == Some(name));
+    named.map(|(_, value)| value)
 }
 
 /// Name and value of a line; `None` for comments, other lines and what is no number.
@@ -84,6 +133,11 @@ fn closing(labels: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::Preset;
+
+    fn read(text: &str) -> Option<PrefixCounters> {
+        PrefixCounters::read(text, &Preset::ALL.map(Preset::server))
+    }
 
     #[test]
     fn counters_of_all_engines_are_added_up() {
@@ -93,10 +147,32 @@ mod tests {
                     vllm:prefix_cache_queries_total{engine=\"1\",model_name=\"b\"} 20 1700000000\n\
                     vllm:prefix_cache_queries_created{engine=\"0\"} 1.7e9\n\
                     vllm:prefix_cache_hits_total{engine=\"0\"} 6e1\n";
-        assert_eq!(PrefixCounters::read(text), Some(PrefixCounters { queries: 120.0, hits: 60.0 }));
-        assert_eq!(PrefixCounters::read("up 1\n"), None);
+        assert_eq!(read(text), Some(PrefixCounters { queries: 120.0, hits: 60.0 }));
+        assert_eq!(read("up 1\n"), None);
         let plain = "sglang:prompt_tokens_total 50\nsglang:cached_tokens_total 5\n";
-        assert_eq!(PrefixCounters::read(plain), Some(PrefixCounters { queries: 50.0, hits: 5.0 }));
+        assert_eq!(read(plain), Some(PrefixCounters { queries: 50.0, hits: 5.0 }));
+    }
+
+    #[test]
+    fn each_server_has_its_own_names() {
+        let llama = "llamacpp:prompt_tokens_total 30\nllamacpp:prompt_tokens_cached_total 70\n";
+        assert_eq!(read(llama), Some(PrefixCounters { queries: 100.0, hits: 70.0 }));
+        let light = "lightllm_request_input_length_sum 50\nlightllm_cache_length_sum 20\n";
+        assert_eq!(read(light), Some(PrefixCounters { queries: 50.0, hits: 20.0 }));
+        assert_eq!(PrefixCounters::read(llama, &[Preset::Vllm.server()]), None);
+        // One without the other says nothing.
+        assert_eq!(read("llamacpp:prompt_tokens_total 30\n"), None);
+    }
+
+    #[test]
+    fn a_load_is_read_as_far_as_it_is_told() {
+        let text = "vllm:num_requests_running{engine=\"0\"} 2\nvllm:num_requests_running{engine=\"1\"} 1\n\
+                    vllm:kv_cache_usage_perc{engine=\"0\"} 0.25\nvllm:kv_cache_usage_perc{engine=\"1\"} 0.5\n\
+                    vllm:num_preemptions_total 4\n";
+        let load = ServerLoad::read(text, &Preset::ALL.map(Preset::server)).unwrap();
+        assert_eq!(load, ServerLoad { running: 3.0, waiting: None, kv_usage: Some(0.5), preemptions: Some(4.0) });
+        assert_eq!(load.to_string(), "3 requests run, the key-value cache is 50 % full, 4 were preempted so far");
+        assert_eq!(ServerLoad::read(text, &[Preset::Sglang.server(), Preset::Generic.server()]), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod interruption;
 mod judge;
 mod layers;
 mod libtest;
+mod managed;
 mod nextest;
 mod open_loop;
 mod paired;
