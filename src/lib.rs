@@ -116,6 +116,7 @@ pub mod baseline;
 pub mod cli;
 pub mod engine;
 pub mod environment;
+mod erased;
 pub mod gate;
 pub mod harness;
 pub mod measure;
