@@ -59,8 +59,9 @@
 //!
 //! # Features
 //!
-//! All are on by default.
+//! All are on by default. A test target needs none of them, and is built sooner without.
 //!
+//! - `cli`: the binary `cargo-tokpace`, and the modules that only it needs: [`cli`], [`predict`] and [`selftest`].
 //! - `http2`: `http2 = true` in a scenario, and HTTP/2 in the embedded server.
 //! - `schema`: `cargo tokpace schema`, which writes JSON Schemas of the files for editors.
 //! - `tls`: HTTPS endpoints, by rustls with ring and the system's certificate store.
@@ -109,10 +110,15 @@
 //! | `server-<profile>.log` | what a managed server printed |
 //! | `cases/` | parts of the above by case, from which the processes of a run put the whole together |
 
+// What only `cargo tokpace` uses is unused without it.
+#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+
 pub mod baseline;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod engine;
 pub mod environment;
+mod erased;
 pub mod gate;
 pub mod harness;
 pub mod measure;
@@ -120,12 +126,14 @@ pub mod metric;
 pub mod names;
 pub mod pacer;
 pub mod plan;
+#[cfg(feature = "cli")]
 pub mod predict;
 pub mod profile;
 pub mod record;
 pub mod redact;
 pub mod report;
 pub mod scenario;
+#[cfg(feature = "cli")]
 pub mod selftest;
 pub mod sim;
 pub mod stats;

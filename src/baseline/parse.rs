@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::layout::{BaselineFile, Cell, Columns, EpochEntry, JobEntry, PendingFile};
 use super::model::{Baseline, Epoch, Job, Pending};
+use crate::erased;
 use crate::gate::TrialValues;
 
 /// The format that this version reads and writes.
@@ -108,7 +109,7 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, FormatError> {
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, FormatError> {
-    toml::from_str(text).map_err(|error| FormatError::Corrupt {
+    toml::de::Deserializer::parse(text).and_then(erased::deserialize).map_err(|error| FormatError::Corrupt {
         line: error.span().map(|span| Lines(text).line(span.start)),
         message: error.message().replace('\n', ", "),
     })

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::judge::judge;
 use super::protocol::Suite;
 use super::verdict::{SuiteVerdict, Verdict};
+use crate::erased;
 
 /// What a stream of suites came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,7 +81,7 @@ pub fn judge_lines(mut input: impl BufRead, mut output: impl Write, mut errors: 
 fn answer(text: &[u8]) -> Result<SuiteVerdict, String> {
     // The parser counts lines within the suite, which has only one.
     let suite: Suite =
-        serde_json::from_slice(text).map_err(|error| error.to_string().replace(" at line 1 column ", " at column "))?;
+        erased::from_json(text).map_err(|error| error.to_string().replace(" at line 1 column ", " at column "))?;
     judge(&suite).map_err(|error| error.to_string())
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::erased;
 use crate::names;
 use crate::redact::Redactor;
 
@@ -64,7 +65,7 @@ impl RunFolder {
             .filter(|path| path.to_string_lossy().ends_with(&ending))
             .collect();
         files.sort();
-        files.iter().map(|path| Ok(serde_json::from_slice(&fs::read(path)?)?)).collect()
+        files.iter().map(|path| Ok(erased::from_json(&fs::read(path)?)?)).collect()
     }
 
     /// A writer for the run's log.

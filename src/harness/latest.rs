@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::baseline::{Job, Pending, PendingVerdict};
+use crate::erased;
 use crate::gate::{Mode, Verdict};
 use crate::harness::Paths;
 use crate::report::{self, RunReport, RunTrials};
@@ -16,8 +17,8 @@ pub fn latest_run(paths: &Paths) -> io::Result<Vec<Pending>> {
         Err(error) => Err(error),
     };
     let (Some(run), Some(trials)) = (read("run.json")?, read("trials.json")?) else { return Ok(Vec::new()) };
-    let run: RunReport = serde_json::from_slice(&run)?;
-    let trials: RunTrials = serde_json::from_slice(&trials)?;
+    let run: RunReport = erased::from_json(&run)?;
+    let trials: RunTrials = erased::from_json(&trials)?;
     if run.run.quick {
         return Ok(Vec::new());
     }

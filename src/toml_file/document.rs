@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::path::{join_path, keys_of, locate};
 use super::{Problem, Problems, message};
+use crate::erased;
 
 /// A table with the spans of its keys and values.
 ///
@@ -172,7 +173,7 @@ impl<'a> Document<'a> {
     pub(crate) fn decode<T: DeserializeOwned>(&mut self, known: &[&str], problems: &mut Problems) -> Option<T> {
         loop {
             let whole = Spanned::new(self.span.clone(), self.table.clone());
-            let error = match T::deserialize(toml::de::Deserializer::from(whole)) {
+            let error = match erased::deserialize(toml::de::Deserializer::from(whole)) {
                 Ok(value) => return Some(value),
                 Err(error) => error,
             };
