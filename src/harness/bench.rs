@@ -9,6 +9,7 @@ use crate::plan::{PlanError, Words};
 use crate::profile::Profile;
 use crate::scenario::Case;
 use crate::target::{self, Probe, Target};
+use crate::wire::Protocol;
 
 /// Made when the first case is measured, dropped with the run: dropping it stops the embedded servers and
 /// releases the lock.
@@ -92,15 +93,15 @@ impl Side {
         self.engine(case.request.http2)?;
         let Self { target, engines, .. } = self;
         if let Some(engine) = &mut engines[usize::from(case.request.http2)] {
-            target::smoke(engine, target, case.request.stream, stop)?;
+            target::smoke(engine, target, case.request.protocol, case.request.stream, stop)?;
         }
         Ok(())
     }
 
-    /// Walks the target step by step.
-    pub(crate) fn walk(&mut self, stop: &AtomicBool) -> Result<Probe, EngineError> {
+    /// Walks the target step by step, as far as to an answer in each of `protocols`.
+    pub(crate) fn walk(&mut self, protocols: &[Protocol], stop: &AtomicBool) -> Result<Probe, EngineError> {
         self.engine(false)?;
         let Self { target, engines, .. } = self;
-        Ok(engines[0].as_mut().map_or_else(Probe::default, |engine| target::walk(engine, target, stop)))
+        Ok(engines[0].as_mut().map_or_else(Probe::default, |engine| target::walk(engine, target, protocols, stop)))
     }
 }

@@ -20,7 +20,7 @@ use crate::redact::Redactor;
 use crate::report::{ClientInfo, TrialReport};
 use crate::scenario::Case;
 use crate::target::PrefixCounters;
-use crate::wire::openai_chat;
+use crate::wire::Ask;
 
 /// What every round of a run shares.
 pub(crate) struct Context<'a> {
@@ -183,12 +183,14 @@ impl<'r, 'c> Runner<'r, 'c> {
         pacing: Pacing,
         duration: Option<u64>,
     ) -> Result<Recording, MeasureError> {
+        let request = &self.case.request;
         let round = Round {
-            url: format!("{}{}", self.side.target.base_url, openai_chat::PATH),
+            url: request.protocol.url(&self.side.target.base_url, request.stream),
+            protocol: request.protocol,
             pacing,
             duration,
-            timeout: self.case.request.timeout.duration(),
-            no_progress: self.case.request.no_progress.duration(),
+            timeout: request.timeout.duration(),
+            no_progress: request.no_progress.duration(),
             requests,
         };
         let stop = self.context.stop.clone();
@@ -210,14 +212,14 @@ impl<'r, 'c> Runner<'r, 'c> {
             .iter()
             .map(|request| {
                 let (system, user) = request.prompt.with_salt(&salt.cut(request.prompt.salt_tokens));
-                let body = openai_chat::body(
-                    &target.model,
-                    system.as_deref(),
-                    &user,
-                    request.max_tokens,
-                    self.case.request.stream,
-                    &extra,
-                );
+                let body = self.case.request.protocol.body(&Ask {
+                    model: &target.model,
+                    system: system.as_deref(),
+                    user: &user,
+                    max_tokens: request.max_tokens,
+                    stream: self.case.request.stream,
+                    extra: &extra,
+                });
                 Outgoing {
                     index: request.index,
                     user: request.user,
@@ -237,7 +239,7 @@ impl<'r, 'c> Runner<'r, 'c> {
             .requests
             .iter()
             .map(|raw| {
-                let mut record = openai_chat::interpret(raw, &self.side.target.tokenizer);
+                let mut record = self.case.request.protocol.interpret(raw, &self.side.target.tokenizer);
                 if let Some(failure) = &mut record.failure {
                     failure.message = self.context.redactor.redact(&failure.message).into_owned();
                 }

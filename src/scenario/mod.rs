@@ -8,6 +8,7 @@ mod limit;
 mod load;
 mod model;
 mod pacing;
+mod request;
 #[cfg(feature = "schema")]
 mod schema;
 #[cfg(test)]

@@ -225,6 +225,8 @@ pub struct RequestOptions {
     pub timeout: Time,
     /// Longest time without a byte.
     pub no_progress: Time,
+    /// The prompts of a batch go as a list in one request.
+    pub prompt_list: bool,
     /// Merged into the request's body.
     pub extra: BTreeMap<String, serde_json::Value>,
     /// Requests that the client gives up on purpose.

@@ -13,10 +13,7 @@ struct Unsupported {
 
 const UNSUPPORTED: &[Unsupported] = &[
     Unsupported { path: &["workload", "conversation"], values: &[] },
-    Unsupported {
-        path: &["request", "protocol"],
-        values: &["openai-completions", "openai-embeddings", "lightllm", "tgi", "ppl"],
-    },
+    Unsupported { path: &["request", "protocol"], values: &["ppl"] },
 ];
 
 /// Reports what this version cannot run.

@@ -34,6 +34,7 @@ fn the_smallest_file_gets_the_defaults() {
             http2: false,
             timeout: Time::from_secs(60),
             no_progress: Time::from_secs(20),
+            prompt_list: false,
             extra: std::collections::BTreeMap::new(),
             cancel: None,
         }
