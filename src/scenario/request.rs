@@ -52,7 +52,7 @@ fn prompt_list(protocol: Protocol, cancels: bool, workload: &Workload, load: &Lo
             Problem::error(message).at(key.clone()).context(checker.doc.value_span(other), "but this is here");
         checker.problems.push(problem.hint(hint));
     };
-    if protocol != Protocol::OpenaiCompletions {
+    if !protocol.has_lists() {
         let message = "`request.prompt_list` needs a protocol that takes several prompts in one request";
         refuse(message, &["request", "protocol"], "write `protocol = \"openai-completions\"`");
     }

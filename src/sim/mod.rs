@@ -3,16 +3,21 @@
 
 mod blocks;
 mod chat;
+mod completions;
+mod dialect;
 mod draw;
+mod embeddings;
 mod engine;
 mod faults;
 mod http;
 mod journal;
+mod lightllm;
 mod metrics;
 mod model;
 mod replay;
 mod server;
 mod stream;
+mod tgi;
 
 pub use journal::Departures;
 pub use model::{Emission, Model, SimRequest, Stats, Step, TooLong};

@@ -10,7 +10,7 @@ use crate::tokens::Tokenizer;
 use crate::units::Nanos;
 
 /// No protocol has events anywhere near this size; a server that sends one is not speaking it.
-const MAX_EVENT_BYTES: usize = 4 << 20;
+pub(super) const MAX_EVENT_BYTES: usize = 4 << 20;
 
 /// What one event, or a whole JSON body, says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -288,7 +288,7 @@ impl RawRequest {
 }
 
 /// Whether a body is JSON and not a stream, whatever its content type claims: no line of a stream starts like this.
-fn is_json(body: &[u8]) -> bool {
+pub(super) fn is_json(body: &[u8]) -> bool {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
 }

@@ -9,6 +9,7 @@ mod lightllm;
 pub mod openai_chat;
 mod openai_completions;
 mod openai_embeddings;
+mod prompt_list;
 mod protocol;
 mod raw;
 mod sse;
@@ -17,6 +18,7 @@ mod token_chunk;
 
 pub use decode::Progress;
 pub(crate) use decode::status_message;
+pub use prompt_list::Listed;
 pub use protocol::{Ask, Protocol};
 pub use raw::{RawRequest, Read};
 pub use sse::{SseError, SseEvent, SseParser};

@@ -16,9 +16,19 @@ pub(super) const PATH: &str = "/completions";
 
 /// A request's body as JSON: greedy, and a stream is asked for its token counts.
 pub(super) fn body(ask: &Ask<'_>) -> Vec<u8> {
+    with_prompt(ask, &json!(ask.text()))
+}
+
+/// One request with the prompts of all of `asks`, which differ in nothing else.
+pub(super) fn list_body(asks: &[Ask<'_>]) -> Vec<u8> {
+    let prompts: Vec<_> = asks.iter().map(Ask::text).collect();
+    asks.first().map_or_else(Vec::new, |ask| with_prompt(ask, &json!(prompts)))
+}
+
+fn with_prompt(ask: &Ask<'_>, prompt: &Value) -> Vec<u8> {
     let mut body = json!({
         "model": ask.model,
-        "prompt": ask.text(),
+        "prompt": prompt,
         "max_tokens": ask.max_tokens,
         "temperature": 0,
         "stream": ask.stream,
@@ -86,6 +96,9 @@ mod tests {
         assert_eq!(serde_json::from_slice::<Value>(&body(&ask)).unwrap(), expected);
         let plain: Value = serde_json::from_slice(&body(&Ask { stream: false, ..ask })).unwrap();
         assert!(plain.get("stream_options").is_none());
+        let list = list_body(&[ask, Ask { system: None, user: "c", ..ask }]);
+        let list: Value = serde_json::from_slice(&list).unwrap();
+        assert_eq!((&list["prompt"], &list["max_tokens"]), (&json!(["a b", "c"]), &json!(7)));
     }
 
     fn part(data: &str) -> Part {

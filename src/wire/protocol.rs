@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::decode::Progress;
+use super::prompt_list::{self, Listed};
 use super::raw::RawRequest;
 use super::{lightllm, openai_chat, openai_completions, openai_embeddings, tgi};
 use crate::record::RequestRecord;
@@ -127,6 +128,24 @@ impl Protocol {
             Self::Lightllm => lightllm::interpret(raw, tokenizer),
             Self::Tgi => tgi::interpret(raw, tokenizer),
         }
+    }
+
+    /// Whether a request can hold several prompts that are answered each by itself.
+    pub const fn has_lists(self) -> bool {
+        matches!(self, Self::OpenaiCompletions)
+    }
+
+    /// The body of one request with several prompts, where the protocol has such; `asks` differ in their texts only.
+    pub fn list_body(self, asks: &[Ask<'_>]) -> Vec<u8> {
+        openai_completions::list_body(asks)
+    }
+
+    /// Reads the answer to a list of prompts into a record for each.
+    ///
+    /// Counts that the server gives for the whole list are shared out as the plan's tokens are. What befalls the request
+    /// befalls every prompt.
+    pub fn interpret_list(self, raw: &RawRequest, prompts: &[Listed], tokenizer: &Tokenizer) -> Vec<RequestRecord> {
+        prompt_list::split(raw, prompts).iter().map(|raw| self.interpret(raw, tokenizer)).collect()
     }
 
     /// Counts the tokens of a streamed answer while it comes.

@@ -15,6 +15,7 @@ mod nextest;
 mod open_loop;
 mod paired;
 mod plan;
+mod protocols;
 mod readme;
 mod redaction;
 mod results;
