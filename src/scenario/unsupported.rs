@@ -16,8 +16,8 @@ const UNSUPPORTED: &[Unsupported] = &[
     Unsupported { path: &["request", "protocol"], values: &["ppl"] },
 ];
 
-/// Reports what this version cannot run.
-pub(super) fn report(doc: &Document<'_>, problems: &mut Problems) {
+/// Reports what this version cannot run. Values that no type has room for are removed, so that the rest can be read.
+pub(super) fn report(doc: &mut Document<'_>, problems: &mut Problems) {
     for Unsupported { path, values } in UNSUPPORTED {
         let Some(value) = doc.value(path) else { continue };
         let name = doc.name(path);
@@ -28,5 +28,8 @@ pub(super) fn report(doc: &Document<'_>, problems: &mut Problems) {
         };
         let span = if values.is_empty() { doc.key_span(path) } else { doc.value_span(path) };
         problems.push(Problem::error(format!("{what} is not supported by this version of tokpace")).at(span));
+        if !values.is_empty() {
+            doc.remove(&path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>());
+        }
     }
 }

@@ -34,8 +34,8 @@ pub(super) struct Label<'s> {
 /// it is of use only if no error was reported. `None` if nothing could be decoded.
 pub(super) fn case(label: Label<'_>, doc: &mut Document<'_>, problems: &mut Problems) -> Option<Case> {
     checks::refuse_unquoted(doc, problems);
-    let file: ScenarioFile = doc.decode(&["matrix"], problems)?;
     unsupported::report(doc, problems);
+    let file: ScenarioFile = doc.decode(&["matrix"], problems)?;
     let checker = &mut Checker { doc, problems };
     let workload = workload::resolve(&file.workload, file.request.protocol.unwrap_or_default(), checker);
     let load = pacing::resolve(&file.load, checker);

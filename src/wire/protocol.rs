@@ -29,8 +29,6 @@ pub enum Protocol {
     Lightllm,
     /// TGI's `POST /generate_stream`.
     Tgi,
-    /// PPL.LLM's gRPC service.
-    Ppl,
 }
 
 /// What is asked, whatever is spoken.
@@ -69,7 +67,6 @@ impl Protocol {
             Self::OpenaiEmbeddings => "openai-embeddings",
             Self::Lightllm => "lightllm",
             Self::Tgi => "tgi",
-            Self::Ppl => "ppl",
         }
     }
 
@@ -87,7 +84,6 @@ impl Protocol {
             Self::OpenaiEmbeddings => openai_embeddings::PATH,
             Self::Lightllm | Self::Tgi if stream => "/generate_stream",
             Self::Lightllm | Self::Tgi => "/generate",
-            Self::Ppl => "/ppl.llm.proto.LLMService/Generation",
         }
     }
 
@@ -95,7 +91,7 @@ impl Protocol {
     pub fn url(self, base_url: &str, stream: bool) -> String {
         let before = match self {
             Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiEmbeddings => base_url,
-            Self::Lightllm | Self::Tgi | Self::Ppl => base_url.rsplit_once('/').map_or(base_url, |(root, _)| root),
+            Self::Lightllm | Self::Tgi => base_url.rsplit_once('/').map_or(base_url, |(root, _)| root),
         };
         format!("{before}{}", self.path(stream))
     }
@@ -110,8 +106,6 @@ impl Protocol {
             Self::OpenaiEmbeddings => openai_embeddings::body(ask),
             Self::Lightllm => lightllm::body(ask),
             Self::Tgi => tgi::body(ask),
-            // Refused when a scenario is read.
-            Self::Ppl => Vec::new(),
         }
     }
 
@@ -122,7 +116,7 @@ impl Protocol {
     /// [`RequestRecord::failure`]; the chunks read before it are kept.
     pub fn interpret(self, raw: &RawRequest, tokenizer: &Tokenizer) -> RequestRecord {
         match self {
-            Self::OpenaiChat | Self::Ppl => openai_chat::interpret(raw, tokenizer),
+            Self::OpenaiChat => openai_chat::interpret(raw, tokenizer),
             Self::OpenaiCompletions => openai_completions::interpret(raw, tokenizer),
             Self::OpenaiEmbeddings => openai_embeddings::interpret(raw, tokenizer),
             Self::Lightllm => lightllm::interpret(raw, tokenizer),
@@ -151,7 +145,7 @@ impl Protocol {
     /// Counts the tokens of a streamed answer while it comes.
     pub fn progress(self) -> Progress {
         match self {
-            Self::OpenaiChat | Self::OpenaiEmbeddings | Self::Ppl => openai_chat::progress(),
+            Self::OpenaiChat | Self::OpenaiEmbeddings => openai_chat::progress(),
             Self::OpenaiCompletions => openai_completions::progress(),
             Self::Lightllm => lightllm::progress(),
             Self::Tgi => tgi::progress(),
@@ -177,7 +171,6 @@ mod tests {
             Protocol::OpenaiEmbeddings,
             Protocol::Lightllm,
             Protocol::Tgi,
-            Protocol::Ppl,
         ] {
             assert_eq!(serde_json::to_value(protocol).unwrap(), protocol.name());
         }

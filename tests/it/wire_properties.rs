@@ -164,7 +164,7 @@ mod tests {
                 stream.replace("\n\n", "\n\n: ping\n\n"),
                 stream.trim_end().to_owned(),
                 // The middle of the second event, a strange one between, an error between.
-                stream[..second + 40].to_owned(),
+                stream[..second + 20].to_owned(),
                 [&stream[..second], "data: {\"choices\": 7, \"token\": 7}\n\n", &stream[second..]].concat(),
                 [&stream[..second], "data: {\"error\":\"overloaded\"}\n\n", &stream[second..]].concat(),
             ] {
