@@ -187,7 +187,7 @@ fn in_proportion(total: u32, weights: &[u32]) -> Vec<u32> {
         .iter()
         .map(|weight| {
             upto += u64::from(*weight);
-            let now = u64::from(total) * upto / all;
+            let now = (u128::from(total) * u128::from(upto) / u128::from(all)) as u64;
             let part = (now - before) as u32;
             before = now;
             part
