@@ -26,7 +26,7 @@ use tokpace::scenario::Slo;
 use tokpace::sim::{Beat, Clockwork, Departures, Server, ServerOptions};
 use tokpace::tokens::Tokenizer;
 use tokpace::units::{Share, Time};
-use tokpace::wire::openai_chat;
+use tokpace::wire::{Protocol, openai_chat};
 
 /// Between two tokens of an answer.
 const ITL: Duration = Duration::from_millis(20);
@@ -145,6 +145,7 @@ fn round(server: &Recorder, name: &str, streams: u32, requests: u32) -> Round {
     });
     Round {
         url: format!("{}{}", server.base_url(), openai_chat::PATH),
+        protocol: Protocol::OpenaiChat,
         // Users start evenly over one answer, so that requests come one by one while answers overlap.
         pacing: Pacing::Closed { users: streams, ramp_up: u64::from(TOKENS) * ITL.as_nanos() as u64 },
         duration: None,

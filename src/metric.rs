@@ -87,6 +87,7 @@ metrics! {
     CachedTokens "cached_tokens" "tokens" Higher Ratio Distribution "prompt tokens that came from the prefix cache";
     ReasoningTokens "reasoning_tokens" "tokens" Lower Ratio Distribution "answer tokens that were reasoning";
     OutputThroughput "output_throughput" "tok/s" Higher Ratio Single "answer tokens a second inside the window";
+    InputThroughput "input_throughput" "tok/s" Higher Ratio Single "prompt tokens of answered requests a second inside the window";
     TotalThroughput "total_throughput" "tok/s" Higher Ratio Single "prompt and answer tokens a second inside the window";
     RequestThroughput "request_throughput" "req/s" Higher Ratio Single "completed requests a second inside the window";
     Goodput "goodput" "req/s" Higher Ratio Single "requests a second that met every SLO";

@@ -14,7 +14,7 @@ use tokpace::scenario::Slo;
 use tokpace::sim;
 use tokpace::tokens::Tokenizer;
 use tokpace::units::{Share, Time};
-use tokpace::wire::openai_chat;
+use tokpace::wire::{Protocol, openai_chat};
 
 use crate::Outcome;
 use crate::figures::{Figures, cpu_ns, memory_kib};
@@ -92,6 +92,7 @@ impl Load {
         });
         Round {
             url: self.url(),
+            protocol: Protocol::OpenaiChat,
             pacing,
             duration: None,
             timeout: Duration::from_secs(120),

@@ -13,7 +13,7 @@ use crate::engine::{Clock, Outgoing, Round, connect};
 use crate::plan::Cancel;
 use crate::record::{Failure, FailureClass};
 use crate::units::Nanos;
-use crate::wire::{Progress, RawRequest, Read, openai_chat};
+use crate::wire::{Progress, RawRequest, Read};
 
 /// Bytes that an answer may take with the stamps of its reads: far more than its tokens need, even with
 /// probabilities beside each. A server that sends more is given up, since memory is finite.
@@ -94,7 +94,7 @@ async fn converse_until(
     clock: Clock,
     raw: &mut RawRequest,
 ) -> Option<Failure> {
-    let tokens = cancel.after_tokens.map(|tokens| (tokens, openai_chat::progress()));
+    let tokens = cancel.after_tokens.map(|tokens| (tokens, round.protocol.progress()));
     let conversation = converse(request, round, clock, raw, tokens);
     let Some(after) = cancel.after else { return conversation.await };
     tokio::select! {

@@ -56,6 +56,7 @@ mod tests {
 
     use super::*;
     use crate::engine::Outgoing;
+    use crate::wire::Protocol;
 
     fn round(pacing: Pacing, requests: u32) -> Round {
         let request = |index| Outgoing {
@@ -70,6 +71,7 @@ mod tests {
         };
         Round {
             url: String::new(),
+            protocol: Protocol::default(),
             pacing,
             duration: None,
             timeout: Duration::ZERO,

@@ -14,7 +14,7 @@ use crate::engine::worker::{Command, Report, work};
 use crate::engine::{ClientError, Clock, Transport, TransportOptions, limits, stamps};
 use crate::plan::{Cancel, Pacing};
 use crate::units::Nanos;
-use crate::wire::RawRequest;
+use crate::wire::{Protocol, RawRequest};
 
 /// A request that is ready to be written.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub struct Outgoing {
 pub struct Round {
     /// Where they go.
     pub url: String,
+    /// What is spoken there.
+    pub protocol: Protocol,
     /// How they are released.
     pub pacing: Pacing,
     /// No request starts later than this after the start.

@@ -10,6 +10,7 @@ use crate::plan::{PlanError, Words};
 use crate::profile::Profile;
 use crate::scenario::Case;
 use crate::target::{self, ManagedServer, Probe, Target};
+use crate::wire::Protocol;
 
 /// Made when the first case is measured, dropped with the run: dropping it stops the servers that the run has
 /// started and releases the lock.
@@ -146,15 +147,15 @@ impl Side {
         let Self { target, engines, .. } = self;
         if let Some(engine) = &mut engines[usize::from(case.request.http2)] {
             let stop = target.halt().map_or(stop, |halt| halt);
-            target::smoke(engine, target, case.request.stream, stop)?;
+            target::smoke(engine, target, case.request.protocol, case.request.stream, stop)?;
         }
         Ok(())
     }
 
-    /// Walks the target step by step.
-    pub(crate) fn walk(&mut self, stop: &AtomicBool) -> Result<Probe, EngineError> {
+    /// Walks the target step by step, as far as to an answer in each of `protocols`.
+    pub(crate) fn walk(&mut self, protocols: &[Protocol], stop: &AtomicBool) -> Result<Probe, EngineError> {
         self.engine(false)?;
         let Self { target, engines, .. } = self;
-        Ok(engines[0].as_mut().map_or_else(Probe::default, |engine| target::walk(engine, target, stop)))
+        Ok(engines[0].as_mut().map_or_else(Probe::default, |engine| target::walk(engine, target, protocols, stop)))
     }
 }

@@ -12,7 +12,7 @@ use crate::plan::Pacing;
 use crate::report::Calibration;
 use crate::sim::{Beat, Clockwork};
 use crate::tokens::Tokenizer;
-use crate::wire::openai_chat;
+use crate::wire::{Protocol, openai_chat};
 
 /// Answers at the same time.
 const STREAMS: u32 = 8;
@@ -80,6 +80,7 @@ fn round(server: &Clockwork, name: &str, requests: u32) -> Round {
     let answer = BEAT.first + BEAT.next * (BEAT.tokens - 1);
     Round {
         url: format!("{}{}", server.base_url(), openai_chat::PATH),
+        protocol: Protocol::OpenaiChat,
         // Evenly over one answer, so that tokens come one by one.
         pacing: Pacing::Closed { users: STREAMS, ramp_up: answer.as_nanos() as u64 },
         duration: None,

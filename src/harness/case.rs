@@ -71,7 +71,7 @@ impl Session {
             };
             let measured = measure::measure(case, plan, side, &until, &mut context)?;
             let source = measured.tally.token_source;
-            let fingerprint = of_case(&self.profile, &side.target, &self.machine, &measured.plan, source);
+            let fingerprint = of_case(case, &self.profile, &side.target, &self.machine, &measured.plan, source);
             let client = measured.tally.client();
             Ok::<_, MeasureError>((measured, fingerprint, client))
         })();

@@ -412,7 +412,8 @@ impl Session {
                 let side = bench.side(number);
                 let at = usize::from(side.role == Role::Candidate);
                 let source = joint.tallies[at].token_source;
-                (name(&side.profile), of_case(&side.profile, &side.target, &self.machine, &joint.plan, source))
+                let fingerprint = of_case(case, &side.profile, &side.target, &self.machine, &joint.plan, source);
+                (name(&side.profile), fingerprint)
             });
             report.reference = Some(ReferenceInfo {
                 name: a.0,

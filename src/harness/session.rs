@@ -18,6 +18,7 @@ use crate::redact::Redactor;
 use crate::report::{self, CaseReport, CaseTrials, RunInfo, RunReport, RunTrials};
 use crate::scenario::Case;
 use crate::target::{Machine, Probe};
+use crate::wire::Protocol;
 
 /// Version of `run.json` and `trials.json`.
 const FORMAT: u32 = 1;
@@ -194,8 +195,15 @@ impl Session {
     pub fn probe(&mut self) -> Result<Probe, MeasureError> {
         self.walks = true;
         let number = self.side(Role::Candidate, &self.profile.clone())?;
+        let cases = self.scenarios.iter().filter_map(|scenario| scenario.cases.as_ref().ok()).flatten();
+        let mut protocols: Vec<Protocol> = cases.map(|case| case.request.protocol).collect();
+        protocols.sort_unstable();
+        protocols.dedup();
+        if protocols.is_empty() {
+            protocols.push(Protocol::default());
+        }
         let Some(bench) = &mut self.bench else { return Err(MeasureError::Interrupted) };
-        Ok(bench.side(number).walk(self.stop.flag())?)
+        Ok(bench.side(number).walk(&protocols, self.stop.flag())?)
     }
 
     /// Whether a signal has ended the run, and with which exit code.

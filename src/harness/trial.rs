@@ -20,7 +20,7 @@ use crate::redact::Redactor;
 use crate::report::{ClientInfo, TrialReport};
 use crate::scenario::Case;
 use crate::target::PrefixCounters;
-use crate::wire::openai_chat;
+use crate::wire::{Ask, Listed, RawRequest};
 
 /// What every round of a run shares.
 pub(crate) struct Context<'a> {
@@ -149,9 +149,9 @@ impl<'r, 'c> Runner<'r, 'c> {
             return Ok(());
         }
         let pacing = Pacing::Closed { users, ramp_up: 0 };
-        let outgoing = self.outgoing(requests, what, number);
+        let outgoing = self.outgoing(requests, None, what, number);
         let recording = self.run(outgoing, pacing, None)?;
-        let records: Vec<RequestRecord> = self.interpret(&recording);
+        let records: Vec<RequestRecord> = self.interpret(&recording, requests, None);
         self.keep(&records, number, Phase::Warmup, pacing)?;
         self.up(records.iter().any(unanswered))
     }
@@ -167,11 +167,16 @@ impl<'r, 'c> Runner<'r, 'c> {
     }
 
     fn measured(&mut self, plan: &Plan, number: u32) -> Result<(Trial, Recording, Option<Lateness>), MeasureError> {
-        let outgoing = self.outgoing(&plan.requests, "m", number);
-        let recording = self.run(outgoing, plan.pacing, plan.duration)?;
+        // A list is one request on the wire, and the next one goes when it is answered.
+        let (list, pacing) = match plan.pacing {
+            Pacing::Batch { size } if self.case.request.prompt_list => (Some(size), Pacing::Batch { size: 1 }),
+            pacing => (None, pacing),
+        };
+        let outgoing = self.outgoing(&plan.requests, list, "m", number);
+        let recording = self.run(outgoing, pacing, plan.duration)?;
         let server_late =
             self.side.target.embedded.as_ref().map(crate::sim::Server::lateness).filter(|late| late.count() > 0);
-        let records = self.interpret(&recording);
+        let records = self.interpret(&recording, &plan.requests, list);
         self.keep(&records, number, Phase::Measured, plan.pacing)?;
         self.up(records.iter().any(unanswered))?;
         // A trial that ends by its duration leaves the rest of its requests unsent on purpose.
@@ -206,12 +211,14 @@ impl<'r, 'c> Runner<'r, 'c> {
         pacing: Pacing,
         duration: Option<u64>,
     ) -> Result<Recording, MeasureError> {
+        let request = &self.case.request;
         let round = Round {
-            url: format!("{}{}", self.side.target.base_url, openai_chat::PATH),
+            url: request.protocol.url(&self.side.target.base_url, request.stream),
+            protocol: request.protocol,
             pacing,
             duration,
-            timeout: self.case.request.timeout.duration(),
-            no_progress: self.case.request.no_progress.duration(),
+            timeout: request.timeout.duration(),
+            no_progress: request.no_progress.duration(),
             requests,
         };
         let stop = self.context.stop.clone();
@@ -221,54 +228,74 @@ impl<'r, 'c> Runner<'r, 'c> {
         Ok(engine.run(round, halt.as_deref().unwrap_or(stop.flag()))?)
     }
 
-    fn outgoing(&self, requests: &[PlannedRequest], what: &str, number: u32) -> Vec<Outgoing> {
+    /// Requests as they will be written: one each, or one for each `list` of them.
+    fn outgoing(&self, requests: &[PlannedRequest], list: Option<u32>, what: &str, number: u32) -> Vec<Outgoing> {
         let salt = Salt::new(&self.words, self.context.run, &self.case.name, number, self.side.role.name());
         let target = &self.side.target;
+        let options = &self.case.request;
         let mut extra = target.extra.clone();
-        extra.extend(self.case.request.extra.clone());
+        extra.extend(options.extra.clone());
         let case = names::file_name(&self.case.name);
         let prefix = match self.side.role {
             Role::Candidate => format!("{}-{case}-{number}-{what}", self.context.run),
             Role::Reference => format!("{}-{case}-reference-{number}-{what}", self.context.run),
         };
-        requests
-            .iter()
-            .map(|request| {
-                let (system, user) = request.prompt.with_salt(&salt.cut(request.prompt.salt_tokens));
-                let body = openai_chat::body(
-                    &target.model,
-                    system.as_deref(),
-                    &user,
-                    request.max_tokens,
-                    self.case.request.stream,
-                    &extra,
-                );
+        let texts = |request: &PlannedRequest| request.prompt.with_salt(&salt.cut(request.prompt.salt_tokens));
+        (0..)
+            .zip(requests.chunks(list.unwrap_or(1).max(1) as usize))
+            .map(|(index, part)| {
+                let texts: Vec<(Option<String>, String)> = part.iter().map(texts).collect();
+                let max_tokens = part.iter().map(|request| request.max_tokens).max().unwrap_or_default();
+                let asks: Vec<Ask<'_>> = texts
+                    .iter()
+                    .map(|(system, user)| Ask {
+                        model: &target.model,
+                        system: system.as_deref(),
+                        user,
+                        max_tokens,
+                        stream: options.stream,
+                        extra: &extra,
+                    })
+                    .collect();
+                let body = match (list, asks.as_slice()) {
+                    (None, [ask]) => options.protocol.body(ask),
+                    (_, asks) => options.protocol.list_body(asks),
+                };
                 Outgoing {
-                    index: request.index,
-                    user: request.user,
-                    at: request.at,
-                    max_tokens: request.max_tokens,
-                    input_tokens: request.prompt.input_tokens,
-                    request_id: format!("{prefix}{}", request.index),
+                    index,
+                    user: part[0].user,
+                    at: part[0].at,
+                    max_tokens: part.iter().map(|request| request.max_tokens).sum(),
+                    input_tokens: part.iter().map(|request| request.prompt.input_tokens).sum(),
+                    request_id: format!("{prefix}{index}"),
                     body: Bytes::from(body),
-                    cancel: request.cancel,
+                    cancel: part[0].cancel,
                 }
             })
             .collect()
     }
 
-    fn interpret(&self, recording: &Recording) -> Vec<RequestRecord> {
-        recording
-            .requests
-            .iter()
-            .map(|raw| {
-                let mut record = openai_chat::interpret(raw, &self.side.target.tokenizer);
-                if let Some(failure) = &mut record.failure {
-                    failure.message = self.context.redactor.redact(&failure.message).into_owned();
-                }
-                record
-            })
-            .collect()
+    fn interpret(&self, recording: &Recording, requests: &[PlannedRequest], list: Option<u32>) -> Vec<RequestRecord> {
+        let (protocol, tokenizer) = (self.case.request.protocol, &self.side.target.tokenizer);
+        let read = |raw: &RawRequest| match list {
+            None => vec![protocol.interpret(raw, tokenizer)],
+            Some(size) => {
+                let part = requests.chunks(size.max(1) as usize).nth(raw.index as usize).unwrap_or_default();
+                let listed = |request: &PlannedRequest| Listed {
+                    index: request.index,
+                    user: request.user,
+                    max_tokens: request.max_tokens,
+                    input_tokens: request.prompt.input_tokens,
+                };
+                let prompts: Vec<Listed> = part.iter().map(listed).collect();
+                protocol.interpret_list(raw, &prompts, tokenizer)
+            }
+        };
+        let mut records: Vec<RequestRecord> = recording.requests.iter().flat_map(read).collect();
+        for failure in records.iter_mut().filter_map(|record| record.failure.as_mut()) {
+            failure.message = self.context.redactor.redact(&failure.message).into_owned();
+        }
+        records
     }
 
     /// Appends the requests to `requests.jsonl`.

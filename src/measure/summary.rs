@@ -199,13 +199,20 @@ fn distributions(trial: &Trial, metrics: &[RequestMetrics]) -> BTreeMap<Metric, 
     add(Metric::Connect, answered().map(|r| millis(r.connect.unwrap_or(0))).collect(), 0);
     add(Metric::SendLag, records.iter().map(|r| millis(r.sent.saturating_sub(r.scheduled))).collect(), 0);
     add(Metric::InputTokens, good().map(|r| f64::from(r.input_tokens)).collect(), 0);
-    add(Metric::OutputTokens, good().map(|r| f64::from(r.output_tokens)).collect(), 0);
+    if !without_tokens(records) {
+        add(Metric::OutputTokens, good().map(|r| f64::from(r.output_tokens)).collect(), 0);
+    }
     let of_usage = |get: fn(&crate::record::Usage) -> Option<u32>| {
         good().filter_map(|r| r.usage.as_ref().and_then(get)).map(f64::from).collect::<Vec<_>>()
     };
     add(Metric::CachedTokens, of_usage(|usage| usage.cached), 0);
     add(Metric::ReasoningTokens, of_usage(|usage| usage.reasoning), 0);
     all
+}
+
+/// Whether nobody was asked for tokens, as where answers are embeddings: then their count is not 0 but none.
+fn without_tokens(records: &[RequestRecord]) -> bool {
+    !records.is_empty() && records.iter().all(|record| record.max_tokens == 0)
 }
 
 fn singles(
@@ -237,7 +244,7 @@ fn singles(
     let scheduled = records.iter().filter(|r| !r.is_set_aside()).count() + trial.client.unsent as usize;
     let failed = records.iter().filter(|r| r.failure.is_some()).count();
     let mut all = BTreeMap::from([
-        (Metric::OutputThroughput, rate(output as f64)),
+        (Metric::InputThroughput, rate(input as f64)),
         (Metric::TotalThroughput, rate((output + input) as f64)),
         (Metric::RequestThroughput, rate(completed as f64)),
         (
@@ -245,6 +252,9 @@ fn singles(
             if steady { Value::Known(in_flight as f64 / (window.to - window.from) as f64) } else { Value::Unresolved },
         ),
     ]);
+    if !without_tokens(records) {
+        all.insert(Metric::OutputThroughput, rate(output as f64));
+    }
     if scheduled > 0 {
         all.insert(Metric::ErrorRate, Value::Known(failed as f64 / scheduled as f64));
     }

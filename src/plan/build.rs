@@ -116,6 +116,10 @@ pub fn build(case: &Case, sources: &Sources<'_>) -> Result<Plan, PlanError> {
         let (prompt, max_tokens) = warmup.next(index)?;
         plan.warmup.push(PlannedRequest { index, user: index % users, at: 0, prompt, max_tokens, cancel: None });
     }
+    if !case.request.protocol.has_tokens() {
+        let lists = [&mut plan.warmup, &mut plan.prime, &mut plan.requests];
+        lists.into_iter().flatten().for_each(|request| request.max_tokens = 0);
+    }
     plan.hash = hash(&plan);
     Ok(plan)
 }

@@ -206,6 +206,12 @@ fn trial(case: &Case, plan: &Plan, mut records: Vec<RequestRecord>) -> Trial {
     if !case.request.stream {
         records.iter_mut().for_each(in_one_piece);
     }
+    if let (true, false, Pacing::Batch { size }) = (case.request.prompt_list, case.request.stream, plan.pacing) {
+        records.chunk_by_mut(|a, b| a.index / size.max(1) == b.index / size.max(1)).for_each(together);
+    }
+    if !case.request.protocol.has_tokens() {
+        records.iter_mut().for_each(without_tokens);
+    }
     let client = Client {
         peak_in_flight: peak(&records),
         max_in_flight: match plan.pacing {
@@ -236,6 +242,25 @@ fn in_one_piece(record: &mut RequestRecord) {
     record.headers = Some(last.at);
     record.first_event = None;
     record.chunks = vec![last];
+}
+
+/// A list that is answered in one piece is there when its last prompt is.
+fn together(list: &mut [RequestRecord]) {
+    let end = list.iter().map(|record| record.closed).max().unwrap_or_default();
+    for record in list {
+        record.closed = end;
+        record.chunks.iter_mut().for_each(|chunk| chunk.at = end);
+    }
+}
+
+/// An answer that has its moment but no tokens, such as an embedding.
+fn without_tokens(record: &mut RequestRecord) {
+    record.chunks.iter_mut().for_each(|chunk| chunk.tokens = 0);
+    record.output_tokens = 0;
+    record.finish_reason = None;
+    if let Some(usage) = &mut record.usage {
+        usage.output = 0;
+    }
 }
 
 /// Most requests in flight at once.

@@ -4,12 +4,15 @@ use super::file::{GateFile, LimitFile, LimitsFile};
 use super::{Against, Check, Gate, Limit, Load, RequestOptions, Slo, defaults};
 use crate::metric::{Metric, MetricId};
 use crate::toml_file::{Checker, Document, Problem, Problems, did_you_mean, join_path};
+use crate::wire::Protocol;
 
 /// Keys of `[gate]` that are no metrics.
 const POLICIES: [&str; 3] = ["on_inconclusive", "on_missing_baseline", "blind_above"];
 
 /// What of a case decides about its checks.
 pub(super) struct Facts {
+    /// What is spoken.
+    protocol: Protocol,
     /// Whether answers are streamed.
     stream: bool,
     /// Whether there is a limit for single requests.
@@ -26,12 +29,12 @@ impl Facts {
         let requests = load.requests.filter(|requests| *requests > 0 && load.duration.is_none());
         let cancelled = |requests| request.cancel.map_or(0, |cancel| cancel.of(requests as usize) as u32);
         let requests = requests.map(|requests| requests - cancelled(requests));
-        Self { stream: request.stream, slo: !slo.limits.is_empty(), against, requests }
+        Self { protocol: request.protocol, stream: request.stream, slo: !slo.limits.is_empty(), against, requests }
     }
 }
 
 /// Whether a metric is about the moments of a stream.
-pub(super) fn needs_stream(metric: Metric) -> bool {
+fn needs_stream(metric: Metric) -> bool {
     matches!(
         metric,
         Metric::Ttft
@@ -46,11 +49,34 @@ pub(super) fn needs_stream(metric: Metric) -> bool {
     )
 }
 
-/// The problem that `name` is about a stream where there is none.
-pub(super) fn not_streamed(name: &str, doc: &Document<'_>) -> Problem {
-    Problem::error(format!("{name} needs a streamed answer"))
-        .context(doc.value_span(&["request", "stream"]), "switched off here")
-        .hint("use `e2e_latency`, or remove `stream = false`")
+/// The problem that `name` is about what answers do not have, if it is.
+pub(super) fn lacking(
+    metric: Metric,
+    name: &str,
+    protocol: Protocol,
+    stream: bool,
+    doc: &Document<'_>,
+) -> Option<Problem> {
+    let of_tokens = matches!(metric, Metric::OutputTokens | Metric::ReasoningTokens | Metric::OutputThroughput);
+    let problem = if !protocol.has_tokens() && (of_tokens || needs_stream(metric)) {
+        Problem::error(format!("`{name}` needs answers with tokens"))
+            .hint("use `e2e_latency`, `request_throughput` or `input_throughput`")
+    } else if !stream && needs_stream(metric) {
+        Problem::error(format!("`{name}` needs a streamed answer"))
+            .hint("use `e2e_latency`, or remove `stream = false`")
+    } else {
+        return None;
+    };
+    Some(in_one_piece(problem, protocol, doc))
+}
+
+/// Shows why answers come in one piece.
+pub(super) fn in_one_piece(problem: Problem, protocol: Protocol, doc: &Document<'_>) -> Problem {
+    if protocol.has_tokens() {
+        problem.context(doc.value_span(&["request", "stream"]), "switched off here")
+    } else {
+        problem.context(doc.value_span(&["request", "protocol"]), "answers in one piece, without tokens")
+    }
 }
 
 pub(super) fn resolve(file: &GateFile, facts: &Facts, checker: &mut Checker<'_, '_>) -> Gate {
@@ -72,7 +98,7 @@ pub(super) fn resolve(file: &GateFile, facts: &Facts, checker: &mut Checker<'_, 
         }
     }
     if file.limits.is_empty() {
-        checks = defaults::checks(facts.stream, facts.slo, facts.against);
+        checks = defaults::checks(facts.protocol, facts.stream, facts.slo, facts.against);
     } else if !checks.iter().any(|check| check.metric.metric == Metric::ErrorRate) {
         checks.push(defaults::error_rate(facts.against));
     }
@@ -126,8 +152,8 @@ fn metric(name: &str, limits: &LimitsFile, facts: &Facts, checker: &mut Checker<
             return None;
         }
     };
-    if !facts.stream && needs_stream(metric.metric) {
-        checker.problems.push(not_streamed(&format!("`{name}`"), checker.doc).at(key.clone()));
+    if let Some(problem) = lacking(metric.metric, name, facts.protocol, facts.stream, checker.doc) {
+        checker.problems.push(problem.at(key.clone()));
     }
     if metric.metric == Metric::GoodputRatio || metric.metric == Metric::Goodput {
         let slo = facts.slo || !checker.doc.intact(&["slo"]);

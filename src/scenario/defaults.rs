@@ -3,6 +3,7 @@
 use super::{Against, Check, Limit};
 use crate::metric::MetricId;
 use crate::units::Time;
+use crate::wire::Protocol;
 
 /// Seed of the plan.
 pub(super) const SEED: u64 = 42;
@@ -48,8 +49,23 @@ const CHECKS: [(&str, &str, When); 9] = [
 /// How many of [`CHECKS`] gate; the rest is advisory.
 const GATING: usize = 4;
 
+/// Of answers without tokens: a metric, its limit, and whether it is advisory.
+const WITHOUT_TOKENS: [(&str, &str, bool); 5] = [
+    ("e2e_latency.p50", "<= baseline + 5%", false),
+    ("request_throughput", ">= baseline - 3%", false),
+    ("error_rate", "<= baseline + 0.5pp", false),
+    ("e2e_latency.p95", "<= baseline + 10%", true),
+    ("input_throughput", ">= baseline - 3%", true),
+];
+
 /// The checks of a scenario that sets no limit.
-pub(super) fn checks(stream: bool, slo: bool, against: Against) -> Vec<Check> {
+pub(super) fn checks(protocol: Protocol, stream: bool, slo: bool, against: Against) -> Vec<Check> {
+    if !protocol.has_tokens() {
+        let goodput = CHECKS[8];
+        let goodput = slo.then_some((goodput.0, goodput.1, true));
+        let checks = WITHOUT_TOKENS.into_iter().chain(goodput);
+        return checks.map(|(metric, limit, advisory)| check(metric, limit, against, advisory)).collect();
+    }
     let wanted = |when: When| match when {
         When::Always => true,
         When::Streamed => stream,
@@ -84,7 +100,11 @@ mod tests {
     use crate::scenario::{Margin, Reference};
 
     fn listed(stream: bool, slo: bool) -> Vec<String> {
-        let checks = checks(stream, slo, Against::Baseline).into_iter();
+        listed_of(Protocol::OpenaiChat, stream, slo)
+    }
+
+    fn listed_of(protocol: Protocol, stream: bool, slo: bool) -> Vec<String> {
+        let checks = checks(protocol, stream, slo, Against::Baseline).into_iter();
         checks
             .map(|check| {
                 let Reference::Baseline(tolerance) = check.limit.reference else { panic!("{check:?}") };
@@ -123,8 +143,23 @@ mod tests {
     }
 
     #[test]
+    fn of_answers_without_tokens() {
+        assert_eq!(
+            listed_of(Protocol::OpenaiEmbeddings, false, true),
+            [
+                "e2e_latency.p50 0.05 gates",
+                "request_throughput 0.03 gates",
+                "error_rate 0.005 gates",
+                "e2e_latency.p95 0.1 advisory",
+                "input_throughput 0.03 advisory",
+                "goodput_ratio 0.01 advisory",
+            ]
+        );
+    }
+
+    #[test]
     fn of_two_variants() {
-        let against = |side| checks(true, true, side);
+        let against = |side| checks(Protocol::Tgi, true, true, side);
         for (baseline, variant) in against(Against::Baseline).iter().zip(&against(Against::Variant)) {
             assert!(matches!(variant.limit.reference, Reference::Variant(Margin::Tolerance(_))), "{variant:?}");
             assert_eq!(variant.limit.tolerance(), baseline.limit.tolerance());

@@ -45,7 +45,7 @@ pub(super) struct ScenarioFile {
 pub(super) struct WorkloadFile {
     /// Tokens of a prompt, shared prefix included, system prompt excluded.
     pub input_tokens: Option<LengthFile>,
-    /// Tokens of an answer, sent as `max_tokens`.
+    /// Tokens of an answer, sent as `max_tokens`. Embeddings have none.
     pub output_tokens: Option<LengthFile>,
     /// Text that goes before each conversation, or `{ path = "…" }` of a file that holds it.
     pub system_prompt: Option<SystemPromptFile>,
@@ -219,7 +219,7 @@ pub(super) enum ArrivalFile {
 pub(super) struct RequestFile {
     /// What is spoken. Default: `openai-chat`.
     pub protocol: Option<Protocol>,
-    /// Whether the answer is streamed. Default: true.
+    /// Whether the answer is streamed. Default: true, where the protocol has streams.
     pub stream: Option<bool>,
     /// HTTP/2 with prior knowledge in place of HTTP/1.1. Default: false.
     pub http2: Option<bool>,
@@ -227,6 +227,8 @@ pub(super) struct RequestFile {
     pub timeout: Option<Time>,
     /// Longest time without a byte. Default: 20s.
     pub no_progress: Option<Time>,
+    /// With `load.batch` and `openai-completions`: the prompts of a batch go as a list in one request. Default: false.
+    pub prompt_list: Option<bool>,
     /// Merged into the request's body: `{ ignore_eos = true }`.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, serde_json::Value>"))]
     pub extra: BTreeMap<String, toml::Value>,

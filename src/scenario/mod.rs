@@ -8,6 +8,7 @@ mod limit;
 mod load;
 mod model;
 mod pacing;
+mod request;
 #[cfg(feature = "schema")]
 mod schema;
 #[cfg(test)]
@@ -20,9 +21,10 @@ pub use limit::{Against, Bound, Limit, LimitError, Margin, Reference};
 pub use load::{check, load};
 pub use model::{
     Arrival, Cancellation, Case, Check, Compare, Conversation, Dataset, DatasetFormat, Gate, Length, Load, LoadKind,
-    OnInconclusive, OnMissing, Prefix, Protocol, RequestOptions, Slo, SystemPrompt, Trials, Workload,
+    OnInconclusive, OnMissing, Prefix, RequestOptions, Slo, SystemPrompt, Trials, Workload,
 };
 #[cfg(feature = "schema")]
 pub use schema::schema;
 
 pub use crate::toml_file::{Problem, Problems, Severity, SourceFile};
+pub use crate::wire::Protocol;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::metric::{Metric, MetricId};
 use crate::scenario::Limit;
 use crate::units::{Nanos, Time};
+use crate::wire::Protocol;
 
 /// One test: what is sent, how it is paced, how often it is repeated and what must hold.
 #[derive(Clone, Debug, PartialEq)]
@@ -224,6 +225,8 @@ pub struct RequestOptions {
     pub timeout: Time,
     /// Longest time without a byte.
     pub no_progress: Time,
+    /// The prompts of a batch go as a list in one request.
+    pub prompt_list: bool,
     /// Merged into the request's body.
     pub extra: BTreeMap<String, serde_json::Value>,
     /// Requests that the client gives up on purpose.
@@ -247,26 +250,6 @@ impl Cancellation {
         let most = requests.saturating_sub(1);
         ((self.rate * requests as f64).round() as usize).max(1).min(most)
     }
-}
-
-/// Protocols of inference servers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Protocol {
-    /// `POST /v1/chat/completions`.
-    #[default]
-    OpenaiChat,
-    /// `POST /v1/completions`.
-    OpenaiCompletions,
-    /// `POST /v1/embeddings`.
-    OpenaiEmbeddings,
-    /// lightllm's `POST /generate_stream`.
-    Lightllm,
-    /// TGI's `POST /generate_stream`.
-    Tgi,
-    /// PPL.LLM's gRPC service.
-    Ppl,
 }
 
 /// How often a case is measured.

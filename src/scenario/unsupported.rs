@@ -13,14 +13,11 @@ struct Unsupported {
 
 const UNSUPPORTED: &[Unsupported] = &[
     Unsupported { path: &["workload", "conversation"], values: &[] },
-    Unsupported {
-        path: &["request", "protocol"],
-        values: &["openai-completions", "openai-embeddings", "lightllm", "tgi", "ppl"],
-    },
+    Unsupported { path: &["request", "protocol"], values: &["ppl"] },
 ];
 
-/// Reports what this version cannot run.
-pub(super) fn report(doc: &Document<'_>, problems: &mut Problems) {
+/// Reports what this version cannot run. Values that no type has room for are removed, so that the rest can be read.
+pub(super) fn report(doc: &mut Document<'_>, problems: &mut Problems) {
     for Unsupported { path, values } in UNSUPPORTED {
         let Some(value) = doc.value(path) else { continue };
         let name = doc.name(path);
@@ -31,5 +28,8 @@ pub(super) fn report(doc: &Document<'_>, problems: &mut Problems) {
         };
         let span = if values.is_empty() { doc.key_span(path) } else { doc.value_span(path) };
         problems.push(Problem::error(format!("{what} is not supported by this version of tokpace")).at(span));
+        if !values.is_empty() {
+            doc.remove(&path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>());
+        }
     }
 }

@@ -1,13 +1,12 @@
 //! From a decoded scenario to a case: what the types cannot say is checked here and in the modules beside it.
 
-use super::file::{CancelFile, CompareFile, RequestFile, ScenarioFile, TrialsFile};
+use super::file::{CompareFile, ScenarioFile, TrialsFile};
 use super::{
-    Against, Cancellation, Case, Compare, RequestOptions, Slo, Trials, checks, defaults, pacing, unsupported, workload,
+    Against, Case, Compare, RequestOptions, Slo, Trials, checks, defaults, pacing, request, unsupported, workload,
 };
 use crate::metric::Metric;
 use crate::names;
 use crate::toml_file::{Checker, Document, Problem, Problems, did_you_mean};
-use crate::units::Time;
 
 /// Metrics that a single request has, so that an objective can be set for it.
 const SLO_METRICS: [Metric; 7] = [
@@ -35,17 +34,17 @@ pub(super) struct Label<'s> {
 /// it is of use only if no error was reported. `None` if nothing could be decoded.
 pub(super) fn case(label: Label<'_>, doc: &mut Document<'_>, problems: &mut Problems) -> Option<Case> {
     checks::refuse_unquoted(doc, problems);
-    let file: ScenarioFile = doc.decode(&["matrix"], problems)?;
     unsupported::report(doc, problems);
+    let file: ScenarioFile = doc.decode(&["matrix"], problems)?;
     let checker = &mut Checker { doc, problems };
-    let workload = workload::resolve(&file.workload, checker);
+    let workload = workload::resolve(&file.workload, file.request.protocol.unwrap_or_default(), checker);
     let load = pacing::resolve(&file.load, checker);
-    let request = request(&file.request, checker);
+    let request = request::resolve(&file.request, &workload, &load, checker);
     // A table that cannot be read still says what kind of scenario this is.
     let compares = file.compare.is_some() || !checker.doc.intact(&["compare"]);
     let against = if compares { Against::Variant } else { Against::Baseline };
     let trials = trials(&file.trials, against, checker);
-    let slo = slo(&file, request.stream, checker);
+    let slo = slo(&file, &request, checker);
     let compare = file.compare.as_ref().map(|compare| variants(compare, checker));
     let gate = checks::resolve(&file.gate, &checks::Facts::of(&load, &request, &slo, against), checker);
     Some(Case {
@@ -61,59 +60,6 @@ pub(super) fn case(label: Label<'_>, doc: &mut Document<'_>, problems: &mut Prob
         slo,
         compare,
     })
-}
-
-fn request(file: &RequestFile, checker: &mut Checker<'_, '_>) -> RequestOptions {
-    checker.some_time(&["request", "timeout"], file.timeout);
-    checker.some_time(&["request", "no_progress"], file.no_progress);
-    let timeout = file.timeout.unwrap_or(defaults::TIMEOUT);
-    if let Some(no_progress) = file.no_progress.filter(|time| *time > timeout) {
-        let path = ["request", "no_progress"];
-        let message = format!("`request.no_progress` never applies: a request ends after {timeout}");
-        let problem = Problem::warning(message).at(checker.doc.value_span(&path));
-        checker.problems.push(problem.hint(format!("raise `request.timeout` above {no_progress}, or lower this")));
-    }
-    let stream = file.stream.unwrap_or(true);
-    RequestOptions {
-        protocol: file.protocol.unwrap_or_default(),
-        stream,
-        http2: file.http2.unwrap_or(false),
-        timeout,
-        no_progress: file.no_progress.unwrap_or(defaults::NO_PROGRESS.min(timeout)),
-        extra: checker.request_body(&["request", "extra"], &file.extra),
-        cancel: file.cancel.as_ref().map(|cancel| cancellation(cancel, stream, timeout, checker)),
-    }
-}
-
-fn cancellation(file: &CancelFile, stream: bool, timeout: Time, checker: &mut Checker<'_, '_>) -> Cancellation {
-    let table = ["request", "cancel"];
-    let [rate, after, after_tokens] = ["rate", "after", "after_tokens"].map(|key| ["request", "cancel", key]);
-    if file.rate.is_none() {
-        let hint = "write for example `rate = \"10%\"`";
-        checker.absent(&table, "`request.cancel` does not say how many requests are cancelled", hint);
-    }
-    // Without any request left there is nothing to measure.
-    if file.rate.is_some_and(|rate| !(rate.0 > 0.0 && rate.0 < 1.0)) {
-        let problem = checker.at(&rate, "`request.cancel.rate` must be above 0% and below 100%");
-        checker.problems.push(problem);
-    }
-    if file.after.is_none() && file.after_tokens.is_none() {
-        let hint = "write `after = \"200ms\"`, `after_tokens = 5`, or both";
-        checker.absent(&table, "`request.cancel` does not say when requests are cancelled", hint);
-    }
-    checker.some_time(&after, file.after);
-    checker.positive(&after_tokens, file.after_tokens);
-    if let Some(key) = checker.doc.key_span(&after_tokens).filter(|_| !stream) {
-        let problem = Problem::error("`request.cancel.after_tokens` needs a streamed answer").at(key);
-        let problem = problem.context(checker.doc.value_span(&["request", "stream"]), "switched off here");
-        checker.problems.push(problem.hint("use `after`, or remove `stream = false`"));
-    }
-    if file.after.is_some_and(|time| time >= timeout) {
-        let message = format!("`request.cancel.after` never applies: a request ends after {timeout}");
-        let problem = Problem::warning(message).at(checker.doc.value_span(&after));
-        checker.problems.push(problem.hint("raise `request.timeout`, or lower this"));
-    }
-    Cancellation { rate: file.rate.unwrap_or_default().0, after: file.after, after_tokens: file.after_tokens }
 }
 
 fn trials(file: &TrialsFile, against: Against, checker: &mut Checker<'_, '_>) -> Trials {
@@ -137,7 +83,7 @@ fn trials(file: &TrialsFile, against: Against, checker: &mut Checker<'_, '_>) ->
     Trials { min, max: file.max, quick: file.quick.unwrap_or(defaults::QUICK_TRIALS) }
 }
 
-fn slo(file: &ScenarioFile, stream: bool, checker: &mut Checker<'_, '_>) -> Slo {
+fn slo(file: &ScenarioFile, request: &RequestOptions, checker: &mut Checker<'_, '_>) -> Slo {
     let names = SLO_METRICS.map(Metric::name);
     let mut limits = Vec::new();
     for (name, time) in &file.slo {
@@ -156,8 +102,8 @@ fn slo(file: &ScenarioFile, stream: bool, checker: &mut Checker<'_, '_>) -> Slo 
             checker.problems.push(Problem::error(message).at(key).hint(hint));
             continue;
         };
-        if !stream && checks::needs_stream(metric) {
-            checker.problems.push(checks::not_streamed(&format!("`{name}`"), checker.doc).at(key));
+        if let Some(problem) = checks::lacking(metric, name, request.protocol, request.stream, checker.doc) {
+            checker.problems.push(problem.at(key));
         }
         checker.some_time(&path, Some(*time));
         limits.push((metric, time.0));

@@ -3,6 +3,7 @@
 use super::file::{DatasetFile, DrawnFile, LengthFile, PrefixFile, SystemPromptFile, WorkloadFile};
 use super::{Conversation, Dataset, DatasetFormat, Length, Prefix, SystemPrompt, Workload, defaults};
 use crate::toml_file::{Checker, Problem};
+use crate::wire::Protocol;
 
 /// Longest prompt or answer: more than any model takes, little enough for a plan to fit into memory.
 const MOST_TOKENS: u32 = 10_000_000;
@@ -53,7 +54,8 @@ impl Origin {
     }
 }
 
-pub(super) fn resolve(file: &WorkloadFile, checker: &mut Checker<'_, '_>) -> Workload {
+/// `protocol` says whether answers have a length.
+pub(super) fn resolve(file: &WorkloadFile, protocol: Protocol, checker: &mut Checker<'_, '_>) -> Workload {
     let origin = Origin::of(file, checker);
     if let Some(origin) = origin {
         origin.unused("input_tokens", checker);
@@ -70,8 +72,15 @@ pub(super) fn resolve(file: &WorkloadFile, checker: &mut Checker<'_, '_>) -> Wor
             Length::Fixed(1)
         }
     };
+    if let Some(key) = checker.doc.key_span(&["workload", "output_tokens"]).filter(|_| !protocol.has_tokens()) {
+        let message = format!("`workload.output_tokens` does not apply to the answers of `{protocol}`");
+        let problem = Problem::warning(message).at(key);
+        let problem = problem.context(checker.doc.value_span(&["request", "protocol"]), "chosen here");
+        checker.problems.push(problem.hint("remove it"));
+    }
     let output_tokens = match (&file.output_tokens, origin) {
         (Some(length), _) => self::length(length, &["workload", "output_tokens"], checker),
+        (None, _) if !protocol.has_tokens() => Length::Fixed(0),
         (None, Some(_)) => Length::Fixed(defaults::DATASET_OUTPUT_TOKENS),
         (None, None) => {
             let hint = "write for example `output_tokens = 64`";

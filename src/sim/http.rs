@@ -1,4 +1,4 @@
-//! The HTTP interface, after `OpenAI`'s and vLLM's.
+//! The HTTP interface: every protocol on one port, and the paths around them that vLLM has.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -13,17 +13,18 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use serde_json::{Value, json};
 
-use super::chat::Chat;
+use super::dialect::{Answer, Choice, Dialect, Words};
 use super::engine::{Command, Ticket};
 use super::faults;
 use super::journal::Journal;
 use super::metrics;
 use super::model::{Model, SimRequest};
 use super::server::{ServerOptions, Shared};
-use super::stream::{Answer, Events, Words};
+use super::stream::Events;
+use super::{chat, completions, embeddings, lightllm, tgi};
 use crate::profile::{Embedded, FaultKind};
 use crate::tokens::{Tokenizer, corpus};
 use crate::units::Nanos;
@@ -81,9 +82,9 @@ impl App {
 
 /// An answer that is an error object.
 pub(super) struct Refusal {
-    status: StatusCode,
-    code: Option<&'static str>,
-    message: String,
+    pub(super) status: StatusCode,
+    pub(super) code: Option<&'static str>,
+    pub(super) message: String,
 }
 
 impl Refusal {
@@ -93,19 +94,20 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let kind = match self.status {
-            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
-            status if status.is_server_error() => "internal_server_error",
-            _ => "invalid_request_error",
-        };
-        let error = json!({ "message": self.message, "type": kind, "param": null, "code": self.code });
-        let mut response = json_response(self.status, &json!({ "error": error }));
-        if self.status == StatusCode::TOO_MANY_REQUESTS {
+impl Refusal {
+    fn into_response(self, dialect: &Dialect) -> Response {
+        let (status, body) = (dialect.refusal)(&self);
+        let mut response = json_response(status, &body);
+        if status == StatusCode::TOO_MANY_REQUESTS {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.into_response(&chat::DIALECT)
     }
 }
 
@@ -116,7 +118,11 @@ fn json_response(status: StatusCode, body: &Value) -> Response {
 /// Every route of the server.
 pub(super) fn router(app: App) -> Router {
     Router::new()
-        .route("/v1/chat/completions", post(chat))
+        .route("/v1/chat/completions", speak(&chat::DIALECT, None))
+        .route("/v1/completions", speak(&completions::DIALECT, None))
+        .route("/v1/embeddings", speak(&embeddings::DIALECT, None))
+        .route("/generate", generate(false))
+        .route("/generate_stream", generate(true))
         .route("/v1/models", get(models))
         .route("/health", get(async || StatusCode::OK))
         .route("/version", get(async || json_response(StatusCode::OK, &json!({ "version": VERSION }))))
@@ -146,7 +152,31 @@ async fn metrics_text(State(app): State<Arc<App>>) -> Response {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-async fn chat(State(app): State<Arc<App>>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
+/// A body as the server has read it, or why it could not.
+type Read = Result<Bytes, BytesRejection>;
+
+fn speak(dialect: &'static Dialect, stream: Option<bool>) -> MethodRouter<Arc<App>> {
+    post(async move |State(app): State<Arc<App>>, headers: HeaderMap, body: Read| {
+        respond(&app, dialect, stream, &headers, body).await
+    })
+}
+
+/// The path that TGI and lightllm share.
+fn generate(stream: bool) -> MethodRouter<Arc<App>> {
+    post(async move |State(app): State<Arc<App>>, headers: HeaderMap, body: Read| {
+        let of_lightllm = body.as_ref().is_ok_and(|body| lightllm::speaks(body));
+        let dialect = if of_lightllm { &lightllm::DIALECT } else { &tgi::DIALECT };
+        respond(&app, dialect, Some(stream), &headers, body).await
+    })
+}
+
+async fn respond(
+    app: &Arc<App>,
+    dialect: &'static Dialect,
+    stream: Option<bool>,
+    headers: &HeaderMap,
+    body: Read,
+) -> Response {
     // The body is complete: what follows is the server's own work and belongs to the base time.
     let received = Instant::now();
     app.shared.requests.fetch_add(1, Ordering::Relaxed);
@@ -154,7 +184,8 @@ async fn chat(State(app): State<Arc<App>>, headers: HeaderMap, body: Result<Byte
     if let Some(id) = request_id.as_ref().and_then(|id| id.to_str().ok()) {
         app.shared.note_request_id(id);
     }
-    let mut response = complete(&app, received, &headers, body).await.unwrap_or_else(IntoResponse::into_response);
+    let answered = complete(app, dialect, stream, received, headers, body).await;
+    let mut response = answered.unwrap_or_else(|refusal| refusal.into_response(dialect));
     if let Some(id) = request_id {
         response.headers_mut().insert("x-request-id", id);
     }
@@ -163,77 +194,93 @@ async fn chat(State(app): State<Arc<App>>, headers: HeaderMap, body: Result<Byte
 
 async fn complete(
     app: &App,
+    dialect: &'static Dialect,
+    stream: Option<bool>,
     received: Instant,
     headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Read,
 ) -> Result<Response, Refusal> {
     app.authorize(headers)?;
     let body = body.map_err(|error| Refusal { status: error.status(), code: None, message: error.body_text() })?;
-    let chat = Chat::parse(&body)?;
-    if chat.model.as_ref().is_some_and(|model| *model != app.config.model) {
+    let asked = (dialect.parse)(&body, stream)?;
+    if let Some(model) = asked.model.as_ref().filter(|model| **model != app.config.model) {
         return Err(Refusal {
             status: StatusCode::NOT_FOUND,
             code: Some("model_not_found"),
-            message: format!(
-                "there is no model `{}`; this server has `{}`",
-                chat.model.unwrap_or_default(),
-                app.config.model
-            ),
+            message: format!("there is no model `{model}`; this server has `{}`", app.config.model),
         });
     }
-    let tokens: Vec<u32> = chat.texts.iter().flat_map(|text| app.tokenizer.ids(text)).collect();
-    Model::check(&app.config, tokens.len() as u64, chat.max_tokens)
-        .map_err(|too_long| Refusal::bad_request(too_long.to_string()))?;
+    let ids = |texts: &Vec<String>| texts.iter().flat_map(|text| app.tokenizer.ids(text)).collect();
+    let prompts: Vec<Vec<u32>> = asked.prompts.iter().map(ids).collect();
+    for tokens in &prompts {
+        Model::check(&app.config, tokens.len() as u64, asked.max_tokens)
+            .map_err(|too_long| Refusal::bad_request(too_long.to_string()))?;
+    }
 
-    let id = app.next_id.fetch_add(1, Ordering::Relaxed);
-    let fault = faults::drawn(&app.config, app.seed, id);
+    let first = app.next_id.fetch_add(prompts.len() as u64, Ordering::Relaxed);
+    // Several prompts have one connection, so what one of them meets befalls all.
+    let fault = (first..first + prompts.len() as u64).find_map(|id| faults::drawn(&app.config, app.seed, id));
     if let Some(fault @ (FaultKind::Error | FaultKind::RateLimit)) = fault {
         let status =
             if fault == FaultKind::Error { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::TOO_MANY_REQUESTS };
         return Err(Refusal { status, code: None, message: faults::message(fault).into() });
     }
+    let choices = (first..).zip(&prompts).map(|(id, tokens)| Choice {
+        words: Words::new(app.seed, id),
+        prompt_tokens: tokens.len() as u32,
+        cached_tokens: 0,
+        tokens: 0,
+        text: String::new(),
+    });
     let answer = Answer {
-        id: format!("chatcmpl-sim-{id}"),
+        id: format!("{}-sim-{first}", dialect.id),
         created: SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs()).unwrap_or_default(),
         model: app.config.model.clone(),
-        prompt_tokens: tokens.len() as u32,
-        max_tokens: chat.max_tokens,
-        include_usage: chat.include_usage,
+        max_tokens: asked.max_tokens,
+        include_usage: asked.include_usage,
         fault,
-        words: Words::new(app.seed, id),
+        head: String::new(),
+        choices: choices.collect(),
     };
-    let max_tokens = faults::computed(fault, chat.max_tokens);
-    let request = SimRequest { id, tokens, max_tokens, cold: faults::cold(fault) };
+    let max_tokens = faults::computed(fault, asked.max_tokens);
     let at = received.saturating_duration_since(app.epoch).as_nanos() as Nanos;
-    let ticket = Ticket::submit(&app.commands, at, request);
-    if !chat.stream || fault == Some(FaultKind::NoStream) {
-        return whole(answer, ticket).await;
+    let submit = |(id, tokens)| {
+        Ticket::submit(&app.commands, at, SimRequest { id, tokens, max_tokens, cold: faults::cold(fault) })
+    };
+    let tickets = (first..).zip(prompts).map(submit).collect();
+    if !asked.stream || fault == Some(FaultKind::NoStream) {
+        return whole(dialect, answer, tickets).await;
     }
     let journal = app.shared.keeps_departures().then(|| {
         let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
         Journal::new(request_id, received, Arc::clone(&app.shared))
     });
     let head = [(CONTENT_TYPE, "text/event-stream; charset=utf-8"), (CACHE_CONTROL, "no-cache")];
-    Ok((head, Body::new(Events::new(answer, ticket, journal))).into_response())
+    Ok((head, Body::new(Events::new(dialect, answer, tickets, journal))).into_response())
 }
 
 /// The answer as one JSON body, when its last token has come. Faults of streams have their counterparts here: an
 /// error status, half a body, no answer, a body that is not JSON.
-async fn whole(mut answer: Answer, mut ticket: Ticket) -> Result<Response, Refusal> {
-    let last = loop {
-        match poll_fn(|cx| ticket.poll(cx)).await {
-            Some(token) if token.last => break token,
-            Some(_) => {}
-            None => {
-                return Err(Refusal {
-                    status: StatusCode::SERVICE_UNAVAILABLE,
-                    code: None,
-                    message: "the server is stopping".into(),
-                });
+async fn whole(dialect: &Dialect, mut answer: Answer, tickets: Vec<Ticket>) -> Result<Response, Refusal> {
+    for (choice, mut ticket) in tickets.into_iter().enumerate() {
+        let last = loop {
+            match poll_fn(|cx| ticket.poll(cx)).await {
+                Some(token) if token.last => break token,
+                Some(_) => {}
+                None => {
+                    return Err(Refusal {
+                        status: StatusCode::SERVICE_UNAVAILABLE,
+                        code: None,
+                        message: "the server is stopping".into(),
+                    });
+                }
             }
-        }
-    };
-    let mut body = answer.body(&last).into_bytes();
+        };
+        let choice = &mut answer.choices[choice];
+        choice.cached_tokens = last.cached_tokens;
+        choice.tokens = if answer.fault == Some(FaultKind::Empty) { 0 } else { last.index + 1 };
+    }
+    let mut body = (dialect.body)(&mut answer).to_string().into_bytes();
     match answer.fault {
         Some(fault @ FaultKind::ErrorEvent) => {
             return Err(Refusal {

@@ -4,16 +4,21 @@
 mod blocks;
 mod chat;
 mod clockwork;
+mod completions;
+mod dialect;
 mod draw;
+mod embeddings;
 mod engine;
 mod faults;
 mod http;
 mod journal;
+mod lightllm;
 mod metrics;
 mod model;
 mod replay;
 mod server;
 mod stream;
+mod tgi;
 
 pub use clockwork::{Beat, Clockwork};
 pub use journal::Departures;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use crate::plan::Plan;
 use crate::profile::{Embedded, Profile, ProfileKind};
 use crate::record::TokenSource;
+use crate::scenario::Case;
 use crate::target::{Machine, Target};
+use crate::wire::Protocol;
 
 /// Revision of the client's way of measuring. It changes with every change of tokpace that moves figures,
 /// so that a new client is never mistaken for a new server.
@@ -22,6 +24,7 @@ pub struct Fingerprint {
 
 /// The fingerprint of a case on a target. URL and port are in neither part.
 pub fn of_case(
+    case: &Case,
     profile: &Profile,
     target: &Target,
     machine: &Machine,
@@ -35,6 +38,13 @@ pub fn of_case(
         ("tokenizer".to_owned(), target.tokenizer.fingerprint().to_owned()),
         ("measure_revision".to_owned(), MEASURE_REVISION.to_string()),
     ]);
+    // The usual way of asking has no line, so that baselines from before there was another one stay as they are.
+    if case.request.protocol != Protocol::default() {
+        conditions.insert("protocol".into(), case.request.protocol.name().into());
+    }
+    if case.request.prompt_list {
+        conditions.insert("prompt_list".into(), "true".into());
+    }
     if let Some(source) = token_source {
         conditions.insert("token_source".into(), source.name().into());
     }

@@ -11,7 +11,7 @@ use crate::engine::{Engine, Outgoing, Round, Transport};
 use crate::plan::Pacing;
 use crate::record::{FailureClass, RequestRecord, cut};
 use crate::target::Target;
-use crate::wire::{openai_chat, status_message};
+use crate::wire::{Ask, Protocol, status_message};
 
 /// A step that failed: what was found and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -167,15 +167,18 @@ pub(crate) fn post(client: &Transport, base_url: &str, path: &str) -> bool {
 pub fn smoke(
     engine: &mut Engine,
     target: &Target,
+    protocol: Protocol,
     stream: bool,
     stop: &AtomicBool,
 ) -> Result<RequestRecord, ProbeError> {
-    const TOKENS: u32 = 4;
+    let max_tokens = if protocol.has_tokens() { 4 } else { 0 };
     let text = "Count from one to four.";
-    let body = openai_chat::body(&target.model, None, text, TOKENS, stream, &target.extra);
+    let ask = Ask { model: &target.model, system: None, user: text, max_tokens, stream, extra: &target.extra };
+    let body = protocol.body(&ask);
     let input_tokens = target.tokenizer.count(text);
     let round = Round {
-        url: format!("{}{}", target.base_url, openai_chat::PATH),
+        url: protocol.url(&target.base_url, stream),
+        protocol,
         pacing: Pacing::Batch { size: 1 },
         duration: None,
         timeout: Duration::from_secs(60),
@@ -184,7 +187,7 @@ pub fn smoke(
             index: 0,
             user: 0,
             at: 0,
-            max_tokens: TOKENS,
+            max_tokens,
             input_tokens,
             request_id: format!("smoke-{}", std::process::id()),
             body: Bytes::from(body),
@@ -198,7 +201,7 @@ pub fn smoke(
     let Some(raw) = recording.requests.first() else {
         return Err(ProbeError::new("interrupted before the target had answered a short request", "run it again"));
     };
-    let record = openai_chat::interpret(raw, &target.tokenizer);
+    let record = protocol.interpret(raw, &target.tokenizer);
     let Some(failure) = &record.failure else {
         if stream && !record.streamed {
             return Err(ProbeError::new(
@@ -211,14 +214,20 @@ pub fn smoke(
     Err(match (failure.class, record.status) {
         (FailureClass::Connect | FailureClass::Tls, _) => unreachable(&url, failure.class, &failure.message),
         (FailureClass::HttpStatus, Some(404)) if !failure.message.contains(&target.model) => ProbeError::new(
-            format!("the server has no `{}`: {}", openai_chat::PATH, failure.message),
+            format!("the server has no `{}`: {}", protocol.path(stream), failure.message),
             "check `url` of the profile: it is the server's address, with or without `/v1`",
         ),
         (FailureClass::HttpStatus, Some(404)) => ProbeError::new(
             format!("the server does not know the model `{}`: {}", target.model, failure.message),
             "set `model` of the profile to one that the server lists at `/v1/models`",
         ),
-        (FailureClass::HttpStatus, Some(status)) => refused(status, "a chat request", &failure.message),
+        (FailureClass::HttpStatus, Some(status)) => {
+            let what = match protocol {
+                Protocol::OpenaiChat => "a chat request".to_owned(),
+                _ => format!("a request of `{protocol}`"),
+            };
+            refused(status, &what, &failure.message)
+        }
         (class, _) => ProbeError::new(
             format!("a smoke request failed with `{}`: {}", class.name(), failure.message),
             "send one request by hand, for example with `curl -N`, and look at the answer",
@@ -226,8 +235,8 @@ pub fn smoke(
     })
 }
 
-/// Walks a target step by step, for `cargo tokpace check`.
-pub fn walk(engine: &mut Engine, target: &Target, stop: &AtomicBool) -> Probe {
+/// Walks a target step by step, for `cargo tokpace check`: whether it is there, and whether it speaks `protocols`.
+pub fn walk(engine: &mut Engine, target: &Target, protocols: &[Protocol], stop: &AtomicBool) -> Probe {
     let mut probe = Probe::default();
     let mut step = |name, outcome: Result<String, ProbeError>| {
         let passed = outcome.is_ok();
@@ -256,26 +265,40 @@ pub fn walk(engine: &mut Engine, target: &Target, stop: &AtomicBool) -> Probe {
     if !step("model", model) {
         return probe;
     }
-    let record = match smoke(engine, target, true, stop) {
-        Ok(record) => record,
-        Err(error) => {
-            step("stream", Err(error));
-            return probe;
-        }
-    };
-    step("stream", Ok(format!("{} tokens in {} events", record.output_tokens, record.chunks.len())));
-    step(
-        "usage",
-        match &record.usage {
-            Some(usage) => Ok(format!("{} prompt and {} answer tokens", usage.input, usage.output)),
-            None => Err(ProbeError::new(
-                "the server sends no `usage` in the stream",
-                "switch on `stream_options.include_usage`; without it tokens are counted with the tokenizer",
-            )),
-        },
-    );
+    for &protocol in protocols {
+        // What everybody speaks needs no name.
+        let spoken = if protocol == Protocol::default() { String::new() } else { format!(" (`{protocol}`)") };
+        let answer = if protocol.has_tokens() { "stream" } else { "answer" };
+        let record = match smoke(engine, target, protocol, protocol.has_tokens(), stop) {
+            Ok(record) => record,
+            Err(error) => {
+                step(answer, Err(error));
+                continue;
+            }
+        };
+        step(
+            answer,
+            Ok(if protocol.has_tokens() {
+                format!("{} tokens in {} events{spoken}", record.output_tokens, record.chunks.len())
+            } else {
+                format!("one embedding{spoken}")
+            }),
+        );
+        step("usage", usage(&record, &spoken));
+    }
     if let Some(load) = target.load() {
         step("counters", Ok(load.to_string()));
     }
     probe
+}
+
+/// What the server says of its tokens.
+fn usage(record: &RequestRecord, spoken: &str) -> Result<String, ProbeError> {
+    match &record.usage {
+        Some(usage) => Ok(format!("{} prompt and {} answer tokens{spoken}", usage.input, usage.output)),
+        None => Err(ProbeError::new(
+            format!("the server sends no `usage` in the stream{spoken}"),
+            "switch on `stream_options.include_usage`; without it tokens are counted with the tokenizer",
+        )),
+    }
 }

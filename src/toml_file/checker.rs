@@ -8,7 +8,7 @@ use super::{Document, Problem, Problems};
 use crate::units::Time;
 
 /// Keys of a request's body that the program sets itself.
-const OWN_BODY_KEYS: [&str; 4] = ["model", "messages", "prompt", "stream"];
+const OWN_BODY_KEYS: [&str; 6] = ["model", "messages", "prompt", "inputs", "input", "stream"];
 
 /// A document that is checked, with the place where its problems go.
 pub(crate) struct Checker<'c, 'a> {

@@ -10,7 +10,7 @@ use crate::tokens::Tokenizer;
 use crate::units::Nanos;
 
 /// No protocol has events anywhere near this size; a server that sends one is not speaking it.
-const MAX_EVENT_BYTES: usize = 4 << 20;
+pub(super) const MAX_EVENT_BYTES: usize = 4 << 20;
 
 /// What one event, or a whole JSON body, says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(super) struct Part {
     pub(super) answer: String,
     /// Why the answer ends here, if it does.
     pub(super) finish_reason: Option<String>,
+    /// Whether nothing follows.
+    pub(super) last: bool,
     /// Token counts up to here.
     pub(super) usage: Option<PartUsage>,
 }
@@ -148,7 +150,10 @@ impl Answer {
         self.first_event.get_or_insert(event.at);
         self.coalesced += u32::from(event.coalesced);
         match message {
-            Ok(Message::Part(part)) => self.add(part, event.at),
+            Ok(Message::Part(part)) => {
+                self.done = part.last.then_some(event.at);
+                self.add(part, event.at);
+            }
             Ok(_) => self.done = Some(event.at),
             Err(failure) => self.failure = Some(failure),
         }
@@ -209,7 +214,7 @@ impl Answer {
     }
 
     fn into_record(mut self, raw: &RawRequest, tokenizer: &Tokenizer) -> RequestRecord {
-        let stopped = self.finish_reason.as_deref() == Some("stop");
+        let stopped = self.finish_reason.as_deref().is_some_and(|reason| ["stop", "eos_token"].contains(&reason));
         let counts = counts::count(&self.texts, self.usage.and_then(|usage| usage.output), stopped, tokenizer);
         for (chunk, tokens) in self.chunks.iter_mut().zip(&counts.pieces) {
             chunk.tokens = *tokens;
@@ -283,9 +288,34 @@ impl RawRequest {
 }
 
 /// Whether a body is JSON and not a stream, whatever its content type claims: no line of a stream starts like this.
-fn is_json(body: &[u8]) -> bool {
+pub(super) fn is_json(body: &[u8]) -> bool {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+/// The data of an event, or a whole body, that is not an end mark.
+pub(super) enum Event {
+    /// What the protocol says.
+    Json(Value),
+    /// The server's own error, in its words.
+    Error(String),
+}
+
+/// Reads what is JSON in every protocol, and the error objects that they have in common.
+pub(super) fn event(name: &str, data: &str) -> Result<Event, String> {
+    let json = serde_json::from_str::<Value>(data);
+    if name == "error" {
+        let text = json.ok().as_ref().and_then(error_text);
+        return Ok(Event::Error(text.unwrap_or_else(|| data.to_owned())));
+    }
+    let json = json.map_err(|error| format!("invalid JSON ({error})"))?;
+    let is_error = json.get("error").is_some_and(|error| !error.is_null())
+        || json.get("object").is_some_and(|object| object == "error");
+    if is_error {
+        return Ok(Event::Error(error_text(&json).unwrap_or_else(|| data.to_owned())));
+    }
+    // A list would be taken for fields without their names.
+    if json.is_object() { Ok(Event::Json(json)) } else { Err("not a JSON object".to_owned()) }
 }
 
 /// What a server says in a body that refuses a request.

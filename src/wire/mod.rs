@@ -5,12 +5,20 @@ mod counts;
 mod decode;
 #[cfg(test)]
 mod framing;
+mod lightllm;
 pub mod openai_chat;
+mod openai_completions;
+mod openai_embeddings;
+mod prompt_list;
+mod protocol;
 mod raw;
 mod sse;
+mod tgi;
 mod token_chunk;
 
 pub use decode::Progress;
 pub(crate) use decode::status_message;
+pub use prompt_list::Listed;
+pub use protocol::{Ask, Protocol};
 pub use raw::{RawRequest, Read};
 pub use sse::{SseError, SseEvent, SseParser};

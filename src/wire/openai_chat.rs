@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::merge;
-use super::decode::{self, Message, Part, PartUsage, Progress, error_text};
+use super::decode::{self, Event, Message, Part, PartUsage, Progress};
 use super::raw::RawRequest;
 use super::token_chunk;
 use crate::record::RequestRecord;
@@ -110,17 +110,10 @@ fn decode(name: &str, data: &str) -> Result<Message, String> {
 
 /// The full reading, of anything that a server may send.
 fn decode_any(name: &str, data: &str) -> Result<Message, String> {
-    let json = serde_json::from_str::<Value>(data);
-    if name == "error" {
-        let text = json.ok().as_ref().and_then(error_text);
-        return Ok(Message::Error(text.unwrap_or_else(|| data.to_owned())));
-    }
-    let json = json.map_err(|error| format!("invalid JSON ({error})"))?;
-    let is_error = json.get("error").is_some_and(|error| !error.is_null())
-        || json.get("object").is_some_and(|object| object == "error");
-    if is_error {
-        return Ok(Message::Error(error_text(&json).unwrap_or_else(|| data.to_owned())));
-    }
+    let json = match decode::event(name, data)? {
+        Event::Json(json) => json,
+        Event::Error(message) => return Ok(Message::Error(message)),
+    };
     let completion = Completion::deserialize(json).map_err(|error| format!("not a chat completion ({error})"))?;
     Ok(Message::Part(part(completion)))
 }

@@ -54,6 +54,7 @@ pub(super) fn read(data: &str) -> Option<Part> {
         reasoning: delta.reasoning_content.filter(|text| !text.is_empty()).or(delta.reasoning).unwrap_or_default(),
         answer: delta.content.unwrap_or_default(),
         finish_reason: choice.finish_reason.filter(|reason| !reason.is_empty()),
+        last: false,
         usage: chunk.usage.as_ref().and_then(usage),
     })
 }

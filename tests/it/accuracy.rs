@@ -12,7 +12,7 @@ use tokpace::record::RequestRecord;
 use tokpace::sim::{Server, ServerOptions, replay};
 use tokpace::tokens::{Tokenizer, corpus};
 use tokpace::units::{Share, Time};
-use tokpace::wire::openai_chat;
+use tokpace::wire::{Protocol, openai_chat};
 
 use crate::support::measuring;
 
@@ -74,6 +74,7 @@ fn measure(plan: &Plan) -> Vec<RequestRecord> {
     });
     let round = Round {
         url: format!("{}{}", server.base_url(), openai_chat::PATH),
+        protocol: Protocol::OpenaiChat,
         pacing: plan.pacing,
         duration: None,
         timeout: Duration::from_secs(20),

@@ -11,7 +11,7 @@ use tokpace::record::RequestRecord;
 use tokpace::sim::{Server, ServerOptions};
 use tokpace::tokens::Tokenizer;
 use tokpace::units::{Share, Time};
-use tokpace::wire::openai_chat;
+use tokpace::wire::{Protocol, openai_chat};
 
 use crate::support::{Project, measuring, wait_for};
 
@@ -40,6 +40,7 @@ fn send(server: &Server, http2: bool, stream: bool, requests: &[(u32, Option<Can
     };
     let round = Round {
         url: format!("{}{}", server.base_url(), openai_chat::PATH),
+        protocol: Protocol::OpenaiChat,
         pacing: Pacing::Open { max_in_flight: None },
         duration: None,
         timeout: Duration::from_secs(20),

@@ -16,6 +16,7 @@ mod nextest;
 mod open_loop;
 mod paired;
 mod plan;
+mod protocols;
 mod readme;
 mod redaction;
 mod results;

@@ -12,7 +12,7 @@ use tokpace::scenario::Slo;
 use tokpace::sim::{Server, ServerOptions};
 use tokpace::tokens::Tokenizer;
 use tokpace::units::Time;
-use tokpace::wire::openai_chat;
+use tokpace::wire::{Protocol, openai_chat};
 
 use crate::support::measuring;
 
@@ -37,6 +37,7 @@ fn arrivals_that_come_too_fast_are_all_sent_late_and_measure_nothing() {
     });
     let round = Round {
         url: format!("{}{}", server.base_url(), openai_chat::PATH),
+        protocol: Protocol::OpenaiChat,
         pacing: Pacing::Open { max_in_flight: None },
         duration: None,
         timeout: Duration::from_secs(60),

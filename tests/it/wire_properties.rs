@@ -3,7 +3,7 @@
 
 use tokpace::record::{Failure, RequestRecord};
 use tokpace::tokens::Tokenizer;
-use tokpace::wire::{RawRequest, Read, SseError, SseEvent, SseParser, openai_chat};
+use tokpace::wire::{Protocol, RawRequest, Read, SseError, SseEvent, SseParser};
 
 /// Small, so that streams come upon it.
 const MOST_EVENT_BYTES: usize = 4096;
@@ -36,7 +36,7 @@ pub(crate) fn sse(stream: &[u8], most: usize) {
     }
 }
 
-fn record(reads: &[&[u8]], status: u16, event_stream: bool) -> RequestRecord {
+fn record(protocol: Protocol, reads: &[&[u8]], status: u16, event_stream: bool) -> RequestRecord {
     let mut end = 0;
     let stamped = (1..).zip(reads).map(|(at, read)| {
         end += read.len() as u32;
@@ -61,7 +61,7 @@ fn record(reads: &[&[u8]], status: u16, event_stream: bool) -> RequestRecord {
         cancelled: false,
         failure: None,
     };
-    openai_chat::interpret(&raw, &Tokenizer::bundled())
+    protocol.interpret(&raw, &Tokenizer::bundled())
 }
 
 /// A record without what depends on the division into reads.
@@ -73,21 +73,28 @@ fn timeless(mut record: RequestRecord) -> RequestRecord {
 
 /// However an answer is divided into reads, it says the same, and it says so: text, or what is wrong.
 pub(crate) fn openai_chat(body: &[u8], most: usize) {
+    answer(Protocol::OpenaiChat, body, most);
+}
+
+/// The same of any protocol.
+fn answer(protocol: Protocol, body: &[u8], most: usize) {
     for (status, event_stream) in [(200, true), (200, false), (500, false)] {
-        let whole = record(&[body], status, event_stream);
+        let whole = record(protocol, &[body], status, event_stream);
         assert!(whole.failure.is_some() || !whole.chunks.is_empty());
         assert!(whole.chunks.len() <= body.len() && whole.chunks.is_sorted_by_key(|chunk| chunk.at));
         let longest = whole.failure.iter().map(|failure| failure.message.chars().count()).max();
         assert!(longest.unwrap_or(0) <= Failure::MAX_MESSAGE);
         let whole = timeless(whole);
         for reads in divisions(body, most) {
-            assert_eq!(timeless(record(&reads, status, event_stream)), whole, "{reads:?}");
+            assert_eq!(timeless(record(protocol, &reads, status, event_stream)), whole, "{protocol}: {reads:?}");
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokpace::wire::Protocol;
+
     use std::fs;
     use std::path::Path;
     use std::time::{Duration, Instant};
@@ -119,6 +126,62 @@ mod tests {
     fn every_division_of_the_corpus_says_the_same() {
         each("sse", super::sse);
         each("openai_chat", super::openai_chat);
+    }
+
+    /// Two tokens and their end, as each protocol's servers send them.
+    const STREAMS: [(Protocol, &str); 3] = [
+        (
+            Protocol::OpenaiCompletions,
+            "data: {\"choices\":[{\"index\":0,\"text\":\"The\",\"finish_reason\":null}],\"usage\":null}\n\n\
+             data: {\"choices\":[{\"index\":0,\"text\":\" Stra\u{df}e\",\"finish_reason\":\"length\"}]}\n\n\
+             data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
+        ),
+        (
+            Protocol::Lightllm,
+            "data:{\"token\": {\"id\": 5, \"text\": \"The\", \"count_output_tokens\": 1, \"prompt_tokens\": 9}, \
+             \"generated_text\": null, \"finished\": false, \"finish_reason\": null}\n\n\
+             data:{\"token\": {\"id\": 6, \"text\": \" Stra\u{df}e\", \"count_output_tokens\": 2, \"prompt_tokens\": 9}, \
+             \"generated_text\": null, \"finished\": true, \"finish_reason\": \"length\"}\n\n",
+        ),
+        (
+            Protocol::Tgi,
+            "data:{\"index\":1,\"token\":{\"id\":5,\"text\":\"The\",\"special\":false},\"generated_text\":null,\"details\":null}\n\n\
+             data:{\"index\":2,\"token\":{\"id\":6,\"text\":\" Stra\u{df}e\",\"special\":false},\"generated_text\":\"The Stra\u{df}e\",\
+             \"details\":{\"finish_reason\":\"length\",\"generated_tokens\":2,\"input_length\":9}}\n\n",
+        ),
+    ];
+
+    #[test]
+    fn every_protocol_says_the_same_however_it_is_divided() {
+        for (protocol, stream) in STREAMS {
+            let record = super::record(protocol, &[stream.as_bytes()], 200, true);
+            assert_eq!(record.failure, None, "{protocol}");
+            assert_eq!((record.chunks.len(), record.input_tokens, record.output_tokens), (2, 9, 2), "{protocol}");
+            let second = stream.match_indices("data:").nth(1).unwrap().0;
+            for text in [
+                stream.to_owned(),
+                stream.replace('\n', "\r\n"),
+                stream.replace("\n\n", "\n\n: ping\n\n"),
+                stream.trim_end().to_owned(),
+                // The middle of the second event, a strange one between, an error between.
+                stream[..second + 20].to_owned(),
+                [&stream[..second], "data: {\"choices\": 7, \"token\": 7}\n\n", &stream[second..]].concat(),
+                [&stream[..second], "data: {\"error\":\"overloaded\"}\n\n", &stream[second..]].concat(),
+            ] {
+                super::answer(protocol, text.as_bytes(), usize::MAX);
+            }
+        }
+        super::answer(Protocol::OpenaiEmbeddings, b"{\"data\":[{\"embedding\":[0.5,-1]}]}", usize::MAX);
+    }
+
+    #[test]
+    fn no_bytes_are_too_strange_for_any_protocol() {
+        for (_, bytes) in corpus("openai_chat") {
+            for protocol in [Protocol::OpenaiCompletions, Protocol::OpenaiEmbeddings, Protocol::Lightllm, Protocol::Tgi]
+            {
+                super::answer(protocol, &bytes, 8);
+            }
+        }
     }
 
     /// Twice the bytes take about twice the time. What grew with the square of them would take minutes.

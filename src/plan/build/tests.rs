@@ -25,6 +25,7 @@ fn case(kind: LoadKind, requests: Option<u32>, duration: Option<Time>) -> Case {
         load: Load { kind, requests, duration, warmup: 2 },
         request: RequestOptions {
             protocol: Protocol::OpenaiChat,
+            prompt_list: false,
             stream: true,
             http2: false,
             timeout: Time::from_secs(60),

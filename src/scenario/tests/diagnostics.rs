@@ -166,7 +166,7 @@ fn a_bad_matrix() {
 #[test]
 fn what_this_version_cannot_run() {
     let text = GOOD.replace("output_tokens = 64", "output_tokens = 64\nconversation = { turns = 4 }")
-        + "[request]\nprotocol = \"tgi\"\n";
+        + "[request]\nprotocol = \"ppl\"\n";
     assert_snapshot!(wrong(&text), @r#"
     error: `workload.conversation` is not supported by this version of tokpace
      --> scenarios/chatbot.toml:4:1
@@ -174,10 +174,10 @@ fn what_this_version_cannot_run() {
     4 | conversation = { turns = 4 }
       | ^^^^^^^^^^^^
 
-    error: `request.protocol = "tgi"` is not supported by this version of tokpace
+    error: `request.protocol = "ppl"` is not supported by this version of tokpace
      --> scenarios/chatbot.toml:9:12
       |
-    9 | protocol = "tgi"
+    9 | protocol = "ppl"
       |            ^^^^^
     "#);
 }

@@ -34,6 +34,7 @@ fn the_smallest_file_gets_the_defaults() {
             http2: false,
             timeout: Time::from_secs(60),
             no_progress: Time::from_secs(20),
+            prompt_list: false,
             extra: std::collections::BTreeMap::new(),
             cancel: None,
         }
@@ -295,4 +296,42 @@ fn the_scenarios_of_this_repository() {
             "prefix-caching"
         ]
     );
+}
+
+#[test]
+fn embeddings_have_no_tokens() {
+    let text = GOOD.replace("output_tokens = 64\n", "") + "[request]\nprotocol = \"openai-embeddings\"\n";
+    let case = one(&text);
+    assert_eq!((case.request.protocol, case.request.stream), (Protocol::OpenaiEmbeddings, false));
+    assert_eq!(case.workload.output_tokens, Length::Fixed(0));
+    assert!(listed(&case)[0].starts_with("e2e_latency.p50"), "{:?}", listed(&case));
+    let with = |more: &str| said(&(text.clone() + more));
+    assert_eq!(with("stream = true\n"), ["`openai-embeddings` answers in one piece"]);
+    assert_eq!(with("stream = false\n"), Vec::<String>::new());
+    assert_eq!(with("cancel = { rate = \"10%\", after_tokens = 2 }\n").len(), 1);
+    assert_eq!(with("[slo]\nttft = \"1s\"\n"), ["`ttft` needs answers with tokens"]);
+    for metric in ["tpot.p50", "itl.p99", "output_throughput", "output_tokens.mean", "user_throughput"] {
+        let limit = format!("[gate]\n\"{metric}\" = \">= 1\"\n");
+        assert!(with(&limit).contains(&format!("`{metric}` needs answers with tokens")), "{:?}", with(&limit));
+    }
+    assert_eq!(with("[gate]\ninput_throughput = \">= baseline - 3%\"\n"), Vec::<String>::new());
+    let needless = said(&(GOOD.to_owned() + "[request]\nprotocol = \"openai-embeddings\"\n"));
+    assert_eq!(needless, ["`workload.output_tokens` does not apply to the answers of `openai-embeddings`"]);
+}
+
+#[test]
+fn a_list_of_prompts_is_a_batch_of_completions() {
+    let request = "[request]\nprotocol = \"openai-completions\"\nprompt_list = true\n";
+    let batch = GOOD.replace("concurrency = 8", "batch = 8") + request;
+    assert!(one(&batch).request.prompt_list);
+    assert_eq!(said(&(GOOD.to_owned() + request)), ["`request.prompt_list` needs `load.batch`"]);
+    for (from, to, message) in [
+        ("openai-completions", "tgi", "needs a protocol that takes several prompts in one request"),
+        ("output_tokens = 64", "output_tokens = [8, 64]", "needs answers of one length"),
+    ] {
+        let problems = said(&batch.replace(from, to));
+        assert!(problems.len() == 1 && problems[0].contains(message), "{problems:?}");
+    }
+    let cancelled = said(&(batch + "cancel = { rate = \"10%\", after = \"1s\" }\n"));
+    assert_eq!(cancelled, ["`request.cancel` cannot give up one prompt of a list"]);
 }

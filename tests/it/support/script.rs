@@ -11,7 +11,7 @@ use tokpace::engine::{Engine, Outgoing, Round, TransportOptions};
 use tokpace::plan::Pacing;
 use tokpace::record::RequestRecord;
 use tokpace::tokens::Tokenizer;
-use tokpace::wire::openai_chat;
+use tokpace::wire::{Protocol, openai_chat};
 
 use super::{measuring, serve};
 
@@ -87,6 +87,7 @@ pub(crate) fn round(address: SocketAddr, count: u32, timeout: Duration, no_progr
     });
     Round {
         url: format!("http://{address}/v1{}", openai_chat::PATH),
+        protocol: Protocol::OpenaiChat,
         pacing: Pacing::Closed { users: 1, ramp_up: 0 },
         duration: None,
         timeout,
