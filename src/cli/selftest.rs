@@ -130,11 +130,11 @@ mod tests {
                             false alarms     at tolerance    slower    faster
         machine noise     default       zero regr.  pass   +5 %  +10 %  -10 % open pairs
         quiet   normal  0.0 <22.1  8.3 <33.9   1.7   0.0  100.0  100.0  100.0  0.0     6
-        quiet   slots   0.0 <22.1  0.0 <22.1   3.3   5.0  100.0  100.0  100.0  0.0     6
-        medium  normal  0.0 <22.1  0.0 <22.1   6.7   5.0   41.7  100.0   75.0  0.8    14
-        medium  slots   0.0 <22.1  0.0 <22.1   8.3   3.3   58.3  100.0   66.7  3.3    14
-        noisy   normal  0.0 <22.1  0.0 <22.1   0.0   3.3   16.7  100.0   50.0 19.4    20
-        noisy   slots   0.0 <22.1  8.3 <33.9   0.0   6.7   33.3   91.7   16.7 32.8    20
+        quiet   slots   0.0 <22.1  0.0 <22.1   5.0   3.3  100.0  100.0   91.7  0.0    10
+        medium  normal  0.0 <22.1  0.0 <22.1   5.0   6.7   41.7  100.0   66.7  1.1    14
+        medium  slots   0.0 <22.1  0.0 <22.1   8.3   0.0   50.0  100.0   25.0  6.7    20
+        noisy   normal  0.0 <22.1  0.0 <22.1   0.0   1.7    8.3  100.0   50.0 20.6    20
+        noisy   slots   0.0 <22.1  8.3 <33.9   0.0   0.0   25.0   91.7   16.7 39.2    20
         ────────────────────────────────────────────────────────────────────────────────
         all in %, but pairs; <: upper 95 % bound
         false alarms: suites in which an unchanged build regressed, with default

@@ -13,8 +13,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
@@ -126,12 +124,13 @@ async fn accept(listener: TcpListener, answers: Sender<Answer>) {
 async fn serve(stream: TcpStream, answers: &Sender<Answer>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let stream = stream.into_std()?;
-    let writer = stream.try_clone()?;
-    let (mut reader, mut head) = TcpStream::from_std(stream)?.into_split();
+    let mut writer = stream.try_clone()?;
+    let reader = TcpStream::from_std(stream)?;
     let mut buffer = Vec::new();
-    while let Some(request_id) = request(&mut reader, &mut buffer).await? {
+    while let Some(request_id) = request(&reader, &mut buffer).await? {
         let received = Instant::now();
-        head.write_all(HEAD).await?;
+        // A socket takes so few bytes at once.
+        writer.write_all(HEAD)?;
         let departures = Departures { request_id, received, tokens: Vec::new() };
         if answers.send(Answer { departures, stream: writer.try_clone()?, left: 0 }).is_err() {
             break;
@@ -141,7 +140,7 @@ async fn serve(stream: TcpStream, answers: &Sender<Answer>) -> io::Result<()> {
 }
 
 /// Reads one request to its end: its `x-request-id`, or `None` at the end of the connection.
-async fn request(reader: &mut OwnedReadHalf, buffer: &mut Vec<u8>) -> io::Result<Option<String>> {
+async fn request(reader: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<String>> {
     loop {
         if let Some((request_id, length)) = complete(buffer) {
             buffer.drain(..length);
@@ -150,8 +149,13 @@ async fn request(reader: &mut OwnedReadHalf, buffer: &mut Vec<u8>) -> io::Result
         if buffer.len() > LONGEST {
             return Err(io::Error::other("a request of more than 64 KiB"));
         }
-        if reader.read_buf(buffer).await? == 0 {
-            return Ok(None);
+        reader.readable().await?;
+        let mut part = [0; 4096];
+        match reader.try_read(&mut part) {
+            Ok(0) => return Ok(None),
+            Ok(length) => buffer.extend_from_slice(&part[..length]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
     }
 }
