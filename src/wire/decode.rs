@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::counts::{self, Text};
 use super::raw::RawRequest;
 use super::sse::{SseEvent, SseParser};
+use super::template::Template;
 use crate::record::{Chunk, Failure, FailureClass, RequestRecord, Usage};
 use crate::tokens::Tokenizer;
 use crate::units::Nanos;
@@ -66,6 +67,7 @@ struct Answer {
     done: Option<Nanos>,
     cancelled: bool,
     failure: Option<Failure>,
+    template: Template,
 }
 
 /// Reads an answer with a protocol's `decode`.
@@ -140,6 +142,12 @@ impl Answer {
         if data.trim().is_empty() && event.name != "error" {
             return;
         }
+        let usual = event.name == "message";
+        if usual && let Some(text) = self.template.text(&data) {
+            self.note(event);
+            self.add(Part { answer: text.to_owned(), ..Part::default() }, event.at);
+            return;
+        }
         let message = match decode(event.name, &data) {
             // Cut short by the stream's end: as if it had not come.
             Err(_) if event.unterminated => return,
@@ -147,16 +155,23 @@ impl Answer {
             Ok(Message::Error(message)) => Err(Failure::new(FailureClass::ErrorEvent, message)),
             Ok(message) => Ok(message),
         };
-        self.first_event.get_or_insert(event.at);
-        self.coalesced += u32::from(event.coalesced);
+        self.note(event);
         match message {
             Ok(Message::Part(part)) => {
+                if usual {
+                    self.template.learn(&data, &part, decode);
+                }
                 self.done = part.last.then_some(event.at);
                 self.add(part, event.at);
             }
             Ok(_) => self.done = Some(event.at),
             Err(failure) => self.failure = Some(failure),
         }
+    }
+
+    fn note(&mut self, event: &SseEvent<'_>) {
+        self.first_event.get_or_insert(event.at);
+        self.coalesced += u32::from(event.coalesced);
     }
 
     /// Nothing that comes after the end mark or an error belongs to the answer.
