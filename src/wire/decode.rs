@@ -1,8 +1,10 @@
 //! From stamped bytes to a record: what is the same for every protocol.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-use super::counts::{self, Text};
+use super::counts::{self, Pieces};
 use super::raw::RawRequest;
 use super::sse::{SseEvent, SseParser};
 use super::template::Template;
@@ -60,7 +62,7 @@ struct Answer {
     coalesced: u32,
     /// One for each of `texts`.
     chunks: Vec<Chunk>,
-    texts: Vec<Text>,
+    texts: Pieces,
     usage: Option<PartUsage>,
     finish_reason: Option<String>,
     /// Stamp of the end mark.
@@ -137,7 +139,8 @@ impl Answer {
         if self.is_over() {
             return;
         }
-        let data = String::from_utf8_lossy(event.data);
+        // Much quicker than the lossy reading, which is for servers that cut characters in two.
+        let data = std::str::from_utf8(event.data).map_or_else(|_| String::from_utf8_lossy(event.data), Cow::Borrowed);
         // Some servers send empty events to keep the connection alive.
         if data.trim().is_empty() && event.name != "error" {
             return;
@@ -145,7 +148,8 @@ impl Answer {
         let usual = event.name == "message";
         if usual && let Some(text) = self.template.text(&data) {
             self.note(event);
-            self.add(Part { answer: text.to_owned(), ..Part::default() }, event.at);
+            self.chunks.push(Chunk { at: event.at, tokens: 0, reasoning: false });
+            self.texts.push([text, ""], None);
             return;
         }
         let message = match decode(event.name, &data) {
@@ -183,8 +187,7 @@ impl Answer {
         if !(part.answer.is_empty() && part.reasoning.is_empty()) {
             self.chunks.push(Chunk { at, tokens: 0, reasoning: part.answer.is_empty() });
             let tokens_so_far = part.usage.and_then(|usage| usage.output);
-            let text = if part.reasoning.is_empty() { part.answer } else { part.reasoning + &part.answer };
-            self.texts.push(Text { text, tokens_so_far });
+            self.texts.push([&part.reasoning, &part.answer], tokens_so_far);
         }
         if part.usage.is_some() {
             self.usage = part.usage;
