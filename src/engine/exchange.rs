@@ -25,6 +25,9 @@ const fn most_bytes(max_tokens: u32) -> usize {
 /// No answer takes more than this.
 const LONGEST_ANSWER: usize = 256 << 20;
 
+/// Most memory that an answer is given before it has come.
+const MOST_RESERVED: usize = 1 << 20;
+
 /// A request that only has to be polled to be written.
 pub(crate) type Prepared = Pin<Box<dyn Future<Output = reqwest::Result<reqwest::Response>> + Send>>;
 
@@ -69,12 +72,10 @@ pub(crate) async fn exchange(
         failure: None,
     };
     raw.sent = clock.now();
-    let (failure, connect) = match outgoing.cancel {
-        None => connect::attributed(converse(request, round, clock, &mut raw, None)).await,
-        Some(cancel) => connect::attributed(converse_until(cancel, request, round, clock, &mut raw)).await,
+    raw.failure = match outgoing.cancel {
+        None => converse(request, round, clock, &mut raw, None).await,
+        Some(cancel) => converse_until(cancel, request, round, clock, &mut raw).await,
     };
-    raw.connect = connect;
-    raw.failure = failure;
     raw.closed = clock.now();
     if raw.failure.is_none()
         && !raw.cancelled
@@ -107,6 +108,15 @@ async fn converse_until(
     None
 }
 
+/// Waits for the answer to begin.
+async fn head(request: Prepared, watchdog: &mut Watchdog) -> Result<reqwest::Response, Failure> {
+    tokio::select! {
+        biased;
+        response = request => response.map_err(|error| failure(classify(&error))),
+        given_up = watchdog.wait() => Err(given_up),
+    }
+}
+
 /// Reads an answer to its end, or until it has as many tokens as `until` says. Only then its bytes are looked at.
 async fn converse(
     request: Prepared,
@@ -116,13 +126,11 @@ async fn converse(
     mut until: Option<(u32, Progress)>,
 ) -> Option<Failure> {
     let mut watchdog = Watchdog::new(round.timeout, round.no_progress);
-    let mut response = tokio::select! {
-        biased;
-        response = request => match response {
-            Ok(response) => response,
-            Err(error) => return Some(failure(classify(&error))),
-        },
-        given_up = watchdog.wait() => return Some(given_up),
+    let (head, connect) = connect::attributed(head(request, &mut watchdog)).await;
+    raw.connect = connect;
+    let mut response = match head {
+        Ok(response) => response,
+        Err(failure) => return Some(failure),
     };
     let mut stamps = Stamps::begin(clock);
     raw.headers = Some(stamps.at());
@@ -170,6 +178,10 @@ async fn converse(
 
 /// Adds a frame to its read, or begins a new one.
 fn keep(raw: &mut RawRequest, bytes: &[u8], at: Nanos) {
+    if raw.reads.is_empty() {
+        // One event is as long as another: what grows while tokens come is moved again and again.
+        raw.bytes.reserve(bytes.len().saturating_mul(raw.max_tokens as usize + 4).min(MOST_RESERVED));
+    }
     raw.bytes.extend_from_slice(bytes);
     let end = raw.bytes.len() as u32;
     match raw.reads.last_mut() {

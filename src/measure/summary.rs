@@ -183,7 +183,7 @@ fn distributions(trial: &Trial, metrics: &[RequestMetrics]) -> BTreeMap<Metric, 
     let mut all: BTreeMap<Metric, Distribution> = BTreeMap::new();
     let mut add = |metric, values: Vec<f64>, lost| {
         let mut sorted = values;
-        sorted.sort_by(f64::total_cmp);
+        sorted.sort_unstable_by(f64::total_cmp);
         all.insert(metric, Distribution { sorted, lost });
     };
     for metric in LATENCIES {

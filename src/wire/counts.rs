@@ -3,13 +3,29 @@
 use crate::record::TokenSource;
 use crate::tokens::Tokenizer;
 
-/// A piece of an answer's text, before its tokens are known.
-#[derive(Debug)]
-pub(super) struct Text {
-    /// The text; never empty.
-    pub(super) text: String,
-    /// Answer tokens up to and with this piece, if the server said so with it.
-    pub(super) tokens_so_far: Option<u32>,
+/// An answer's text in the pieces in which it came, before their tokens are known.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    text: String,
+    /// Of each piece: where it ends in `text`, and the answer's tokens up to and with it, if the server said so with it.
+    ends: Vec<(usize, Option<u32>)>,
+}
+
+impl Pieces {
+    /// Adds a piece that comes in parts, of which at least one is not empty.
+    pub(super) fn push(&mut self, parts: [&str; 2], tokens_so_far: Option<u32>) {
+        self.text.extend(parts);
+        self.ends.push((self.text.len(), tokens_so_far));
+    }
+
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let mut from = 0;
+        self.ends.iter().map(move |&(end, _)| &self.text[std::mem::replace(&mut from, end)..end])
+    }
 }
 
 /// Tokens of an answer.
@@ -36,7 +52,7 @@ const LONGEST_COUNTED: usize = 8 << 20;
 ///    the whole total.
 /// 3. The tokenizer, on the whole text. The total stays the server's, if there is one.
 /// 4. One token a piece, if the tokenizer cannot read the text, or the text is longer than anybody asks for.
-pub(super) fn count(texts: &[Text], total: Option<u32>, stopped: bool, tokenizer: &Tokenizer) -> Counts {
+pub(super) fn count(texts: &Pieces, total: Option<u32>, stopped: bool, tokenizer: &Tokenizer) -> Counts {
     // Servers and proxies that do not count say 0.
     let total = total.filter(|&total| total > 0);
     let pieces = texts.len() as u32;
@@ -51,10 +67,10 @@ pub(super) fn count(texts: &[Text], total: Option<u32>, stopped: bool, tokenizer
             return Counts { pieces: vec![1; texts.len()], total, source: TokenSource::Usage };
         }
     }
-    if texts.iter().map(|text| text.text.len()).sum::<usize>() > LONGEST_COUNTED {
+    if texts.text.len() > LONGEST_COUNTED {
         return uncounted(texts, total);
     }
-    let parts: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
+    let parts: Vec<&str> = texts.iter().collect();
     let counts = tokenizer.counts_of(&parts);
     let sum: u32 = counts.iter().sum();
     if sum == 0 && pieces > 0 {
@@ -64,21 +80,22 @@ pub(super) fn count(texts: &[Text], total: Option<u32>, stopped: bool, tokenizer
 }
 
 /// One token a piece.
-fn uncounted(texts: &[Text], total: Option<u32>) -> Counts {
+fn uncounted(texts: &Pieces, total: Option<u32>) -> Counts {
     let ones = vec![1; texts.len()];
     Counts { pieces: ones, total: total.unwrap_or(texts.len() as u32), source: TokenSource::ChunkCount }
 }
 
 /// Tokens a piece from the server's running counts. One piece alone shows no growth, so it is not enough.
-fn running(texts: &[Text], total: u32) -> Option<Vec<u32>> {
-    if texts.len() < 2 || texts.last()?.tokens_so_far? > total {
+fn running(texts: &Pieces, total: u32) -> Option<Vec<u32>> {
+    if texts.len() < 2 || texts.ends.last()?.1? > total {
         return None;
     }
     let mut before = 0;
     texts
+        .ends
         .iter()
-        .map(|text| {
-            let so_far = text.tokens_so_far?;
+        .map(|&(_, so_far)| {
+            let so_far = so_far?;
             let grown = so_far.checked_sub(before).filter(|&grown| grown > 0)?;
             before = so_far;
             Some(grown)
@@ -97,8 +114,10 @@ mod tests {
     /// What it shows, the pieces, the server's total, whether the model stopped, and what is counted.
     type Case<'a> = (&'a str, &'a [Piece], Option<u32>, bool, Expected<'a>);
 
-    fn texts(pieces: &[Piece]) -> Vec<Text> {
-        pieces.iter().map(|&(text, tokens_so_far)| Text { text: text.to_owned(), tokens_so_far }).collect()
+    fn texts(pieces: &[(&str, Option<u32>)]) -> Pieces {
+        let mut all = Pieces::default();
+        pieces.iter().for_each(|&(text, tokens_so_far)| all.push([text, ""], tokens_so_far));
+        all
     }
 
     #[test]
@@ -132,14 +151,14 @@ mod tests {
 
     #[test]
     fn nothing_known_and_nothing_said_is_no_token() {
-        assert_eq!(count(&[], None, false, &Tokenizer::bundled()).total, 0);
+        assert_eq!(count(&Pieces::default(), None, false, &Tokenizer::bundled()).total, 0);
     }
 
     #[test]
     fn a_text_without_an_end_is_not_tokenised() {
         let text = "x".repeat(LONGEST_COUNTED);
-        let pieces = [text.as_str(), "x"].map(|text| Text { text: text.to_owned(), tokens_so_far: None });
-        let counts = count(&pieces, None, false, &Tokenizer::bundled());
+        let pieces = [(text.as_str(), None), ("x", None)];
+        let counts = count(&texts(&pieces), None, false, &Tokenizer::bundled());
         assert_eq!(counts, Counts { pieces: vec![1, 1], total: 2, source: TokenSource::ChunkCount });
     }
 

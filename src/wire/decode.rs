@@ -1,10 +1,13 @@
 //! From stamped bytes to a record: what is the same for every protocol.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-use super::counts::{self, Text};
+use super::counts::{self, Pieces};
 use super::raw::RawRequest;
 use super::sse::{SseEvent, SseParser};
+use super::template::Template;
 use crate::record::{Chunk, Failure, FailureClass, RequestRecord, Usage};
 use crate::tokens::Tokenizer;
 use crate::units::Nanos;
@@ -59,13 +62,14 @@ struct Answer {
     coalesced: u32,
     /// One for each of `texts`.
     chunks: Vec<Chunk>,
-    texts: Vec<Text>,
+    texts: Pieces,
     usage: Option<PartUsage>,
     finish_reason: Option<String>,
     /// Stamp of the end mark.
     done: Option<Nanos>,
     cancelled: bool,
     failure: Option<Failure>,
+    template: Template,
 }
 
 /// Reads an answer with a protocol's `decode`.
@@ -135,9 +139,17 @@ impl Answer {
         if self.is_over() {
             return;
         }
-        let data = String::from_utf8_lossy(event.data);
+        // Much quicker than the lossy reading, which is for servers that cut characters in two.
+        let data = std::str::from_utf8(event.data).map_or_else(|_| String::from_utf8_lossy(event.data), Cow::Borrowed);
         // Some servers send empty events to keep the connection alive.
         if data.trim().is_empty() && event.name != "error" {
+            return;
+        }
+        let usual = event.name == "message";
+        if usual && let Some(text) = self.template.text(&data) {
+            self.note(event);
+            self.chunks.push(Chunk { at: event.at, tokens: 0, reasoning: false });
+            self.texts.push([text, ""], None);
             return;
         }
         let message = match decode(event.name, &data) {
@@ -147,16 +159,23 @@ impl Answer {
             Ok(Message::Error(message)) => Err(Failure::new(FailureClass::ErrorEvent, message)),
             Ok(message) => Ok(message),
         };
-        self.first_event.get_or_insert(event.at);
-        self.coalesced += u32::from(event.coalesced);
+        self.note(event);
         match message {
             Ok(Message::Part(part)) => {
+                if usual {
+                    self.template.learn(&data, &part, decode);
+                }
                 self.done = part.last.then_some(event.at);
                 self.add(part, event.at);
             }
             Ok(_) => self.done = Some(event.at),
             Err(failure) => self.failure = Some(failure),
         }
+    }
+
+    fn note(&mut self, event: &SseEvent<'_>) {
+        self.first_event.get_or_insert(event.at);
+        self.coalesced += u32::from(event.coalesced);
     }
 
     /// Nothing that comes after the end mark or an error belongs to the answer.
@@ -168,8 +187,7 @@ impl Answer {
         if !(part.answer.is_empty() && part.reasoning.is_empty()) {
             self.chunks.push(Chunk { at, tokens: 0, reasoning: part.answer.is_empty() });
             let tokens_so_far = part.usage.and_then(|usage| usage.output);
-            let text = if part.reasoning.is_empty() { part.answer } else { part.reasoning + &part.answer };
-            self.texts.push(Text { text, tokens_so_far });
+            self.texts.push([&part.reasoning, &part.answer], tokens_so_far);
         }
         if part.usage.is_some() {
             self.usage = part.usage;

@@ -13,6 +13,7 @@ mod prompt_list;
 mod protocol;
 mod raw;
 mod sse;
+mod template;
 mod tgi;
 mod token_chunk;
 

@@ -96,7 +96,7 @@ struct Function {
     arguments: Option<String>,
 }
 
-fn decode(name: &str, data: &str) -> Result<Message, String> {
+pub(super) fn decode(name: &str, data: &str) -> Result<Message, String> {
     if data.trim() == "[DONE]" {
         return Ok(Message::Done);
     }
