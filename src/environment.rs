@@ -42,6 +42,13 @@ impl Environment {
         Ok(Self { values })
     }
 
+    /// With further variables, which take the place of those of the same name.
+    #[must_use]
+    pub fn with(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.values.extend(variables);
+        self
+    }
+
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)

@@ -154,19 +154,48 @@ pub mod wire;
 /// ```no_run
 /// tokpace::main!(scenarios = "perf/scenarios", baselines = "perf/baselines");
 /// ```
+///
+/// A server that is written in Rust can be measured in the test's own process. A function starts it when it is needed,
+/// and a profile names it by a variable, here with `url = "${GATEWAY_URL}"`:
+///
+/// ```no_run
+/// use std::error::Error;
+///
+/// use tokpace::harness::Servers;
+/// use tokpace::profile::Embedded;
+///
+/// tokpace::main!(servers = servers);
+///
+/// fn servers(servers: &mut Servers) -> Result<(), Box<dyn Error + Send + Sync>> {
+///     let upstream = servers.simulate("UPSTREAM_URL", Embedded::default())?;
+///     servers.serve("GATEWAY_URL", move |listener| serve(listener, upstream))?;
+///     Ok(())
+/// }
+///
+/// async fn serve(listener: std::net::TcpListener, upstream: String) -> std::io::Result<()> {
+///     // … until the future is dropped
+/// #   drop((listener, upstream));
+/// #   Ok(())
+/// }
+/// ```
 #[macro_export]
 macro_rules! main {
     () => {
         $crate::main!(scenarios = "scenarios", baselines = "baselines");
     };
-    (scenarios = $scenarios:expr, baselines = $baselines:expr $(,)?) => {
+    (servers = $servers:expr $(,)?) => {
+        $crate::main!(scenarios = "scenarios", baselines = "baselines", servers = $servers);
+    };
+    (scenarios = $scenarios:expr, baselines = $baselines:expr $(, servers = $servers:expr)? $(,)?) => {
         fn main() -> ::std::process::ExitCode {
-            $crate::harness::main(&$crate::harness::Package::new(
+            let package = $crate::harness::Package::new(
                 ::core::env!("CARGO_MANIFEST_DIR"),
                 ::core::option_env!("CARGO_TARGET_TMPDIR"),
                 $scenarios,
                 $baselines,
-            ))
+            );
+            $(let package = package.with_servers($servers);)?
+            $crate::harness::main(&package)
         }
     };
 }

@@ -125,7 +125,7 @@ pub(crate) fn tokpace(load: &Load) -> Outcome<Figures> {
     let server = load.embedded()?;
     let port = server.as_ref().map_or(load.port, |server| server.addr().port());
     let load = &Load { port, ..load.clone() };
-    let options = TransportOptions { same_process: load.embedded, ..TransportOptions::default() };
+    let options = TransportOptions { in_process: u64::from(load.embedded), ..TransportOptions::default() };
     let mut engine = Engine::start(1, &options)?;
     // Connections of a test of memory are part of what is measured.
     if load.ramp_ms == 0 {

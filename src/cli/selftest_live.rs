@@ -163,6 +163,7 @@ fn package(root: &Path) -> Package {
         target: root.join("target"),
         scenarios: "scenarios".into(),
         baselines: "baselines".into(),
+        servers: None,
     }
 }
 

@@ -68,6 +68,7 @@ fn package(root: &Path) -> Package {
         target: target_folder(root).unwrap_or_else(|| root.join("target")),
         scenarios: "scenarios".into(),
         baselines: "baselines".into(),
+        servers: None,
     }
 }
 

@@ -124,7 +124,7 @@ impl Engine {
         let (report, reports) = channel();
         let workers =
             (0..workers.max(1)).map(|i| Worker::start(i, options, report.clone())).collect::<Result<_, _>>()?;
-        Ok(Self { workers, reports, files: if options.same_process { 2 } else { 1 } })
+        Ok(Self { workers, reports, files: (2 * options.in_process).max(1) })
     }
 
     /// As many workers as leave a core for the pacing thread and the server: half of the cores, at most 4.

@@ -18,8 +18,8 @@ pub struct TransportOptions {
     pub ca_cert: Option<Vec<u8>>,
     /// Proxy for all requests; the environment's proxies are never used.
     pub proxy: Option<String>,
-    /// The server is in this process, which then has both ends of each connection open.
-    pub same_process: bool,
+    /// Servers in this process that a request passes. This process has both ends of the connection to each open.
+    pub in_process: u64,
     /// Longest time for opening a connection.
     pub connect_timeout: Option<Duration>,
 }

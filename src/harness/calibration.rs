@@ -24,10 +24,8 @@ const BEAT: Beat = Beat { first: Duration::from_millis(10), next: Duration::from
 /// Holds the client against known times; `None` if too little of it could be read.
 pub(super) fn calibrate(stop: &AtomicBool) -> Result<Option<Calibration>, EngineError> {
     let server = Clockwork::start(BEAT)?;
-    let mut engine = Engine::start(
-        Engine::default_workers(),
-        &TransportOptions { same_process: true, ..TransportOptions::default() },
-    )?;
+    let mut engine =
+        Engine::start(Engine::default_workers(), &TransportOptions { in_process: 1, ..TransportOptions::default() })?;
     // Opens the connections.
     engine.run(round(&server, "warm-up", STREAMS), stop)?;
     let round = round(&server, "calibration", REQUESTS);

@@ -16,6 +16,7 @@ mod log;
 mod measure;
 mod open;
 mod paths;
+mod servers;
 mod session;
 mod signal;
 mod sources;
@@ -34,6 +35,7 @@ pub use libtest::main;
 pub use lock::MeasureLock;
 
 pub use paths::{Package, Paths};
+pub use servers::{Servers, StartServers};
 pub use session::{Session, SessionError};
 pub use signal::Stop;
 pub(crate) use wall::now;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use crate::harness::bench::Role;
-use crate::harness::{MeasureError, Session};
+use crate::harness::{MeasureError, Servers, Session};
 use crate::profile::{Profile, ProfileKind};
 use crate::target::{self, ManagedError, Opening, Target, TargetError};
 
@@ -19,14 +19,18 @@ impl Session {
                 target::learn(kind, &self.environment, &mut self.redactor);
             }
         }
+        self.bring_servers(profile)?;
         let log = self.server_log(role, profile)?;
+        let brought = self.servers.as_ref();
+        let environment = brought.map(|servers| servers.environment(&self.environment));
         let opening = Opening {
-            environment: &self.environment,
+            environment: environment.as_ref().unwrap_or(&self.environment),
             redactor: &self.redactor,
             root: &self.paths.root,
             seed,
             log: &log,
             stop: self.stop.flag(),
+            in_process: brought.map_or(0, Servers::count),
         };
         let name = target::up_name(profile);
         if let Some((_, why)) = self.unstarted.iter().find(|(known, _)| *known == name) {
@@ -37,6 +41,18 @@ impl Session {
             self.unstarted.push((name, why.to_string()));
         }
         Ok(opened?)
+    }
+
+    /// Starts what the test target brings along, once, for profiles that can name it.
+    fn bring_servers(&mut self, profile: &Profile) -> Result<(), MeasureError> {
+        let Some(start) = self.start_servers else { return Ok(()) };
+        if self.servers.is_none() && !matches!(profile.kind, ProfileKind::Embedded(_)) {
+            let seed = seed_of(&format!("{}\nservers", self.salt_run()));
+            let mut servers = Servers::new(self.environment.clone(), seed);
+            start(&mut servers).map_err(TargetError::Brought)?;
+            self.servers = Some(servers);
+        }
+        Ok(())
     }
 
     /// Starts the chosen profile's managed server for programs that are run beside it, and says what

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::harness::RunFlags;
+use crate::harness::{RunFlags, StartServers};
 
 /// What only the downstream crate's compiler knows; filled in by `tokpace::main!`.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Package {
     pub scenarios: PathBuf,
     /// Folder of baselines, relative to the root.
     pub baselines: PathBuf,
+    /// Starts the servers that the test target brings along.
+    pub servers: Option<StartServers>,
 }
 
 impl Package {
@@ -30,7 +32,14 @@ impl Package {
             root: given("CARGO_MANIFEST_DIR").unwrap_or_else(|| root.into()),
             scenarios: scenarios.into(),
             baselines: baselines.into(),
+            servers: None,
         }
+    }
+
+    /// With servers that the test target brings along.
+    #[must_use]
+    pub fn with_servers(self, servers: StartServers) -> Self {
+        Self { servers: Some(servers), ..self }
     }
 }
 

@@ -11,7 +11,9 @@ use crate::gate::Verdict;
 use crate::harness::bench::{Bench, Role, Side};
 use crate::harness::calibration;
 use crate::harness::discover::{self, DiscoverError, Scenario};
-use crate::harness::{MeasureError, MeasureLock, Package, Paths, RunFlags, RunFolder, Stop, log, wall};
+use crate::harness::{
+    MeasureError, MeasureLock, Package, Paths, RunFlags, RunFolder, Servers, StartServers, Stop, log, wall,
+};
 use crate::names;
 use crate::profile::{self, Profile, ProfileKind};
 use crate::redact::Redactor;
@@ -82,6 +84,10 @@ pub struct Session {
     pub(crate) info: RunInfo,
     folder: Option<RunFolder>,
     pub(crate) bench: Option<Bench>,
+    /// Starts the servers that the test target brings along.
+    pub(super) start_servers: Option<StartServers>,
+    /// Those servers, once they were needed.
+    pub(super) servers: Option<Servers>,
     /// Whether the client was held against known times.
     calibrated: bool,
     /// Jobs of `run --record N` so far, by case; `None` if nothing is being recorded.
@@ -158,6 +164,8 @@ impl Session {
             scenarios,
             folder: None,
             bench: None,
+            start_servers: package.servers,
+            servers: None,
             calibrated: false,
             recorded: None,
             job: 0,
@@ -254,6 +262,7 @@ impl Session {
     /// Begins another job of a recording: a fresh server, fresh salts.
     pub fn next_job(&mut self) {
         self.bench = None;
+        self.servers = None;
         self.job += 1;
     }
 

@@ -54,6 +54,8 @@ pub struct Opening<'a> {
     pub log: &'a Path,
     /// Ends the wait for a managed server.
     pub stop: &'a AtomicBool,
+    /// Servers of this process that a request may pass, beside the embedded one.
+    pub in_process: u64,
 }
 
 /// Why a profile's target cannot be used.
@@ -64,6 +66,9 @@ pub enum TargetError {
         "failed to start the embedded server: {0}\nhint: check that 127.0.0.1 is reachable and threads can be started"
     )]
     Embedded(#[source] std::io::Error),
+    /// The servers that the test target brings along do not start.
+    #[error("failed to start the servers of the test target: {0}\nhint: see what `tokpace::main!(servers = …)` names")]
+    Brought(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A `${NAME}` that is not set.
     #[error("profile `{profile}`: {source}\nhint: {hint}", hint = .source.hint)]
     Environment {
@@ -131,7 +136,7 @@ impl Target {
                 Ok(Self {
                     base_url: format!("http://{}/v1", server.addr()),
                     model: config.model.clone(),
-                    transport: TransportOptions { same_process: true, ..TransportOptions::default() },
+                    transport: TransportOptions { in_process: 1, ..TransportOptions::default() },
                     extra: BTreeMap::new(),
                     tokenizer: Tokenizer::bundled(),
                     version: Some(env!("CARGO_PKG_VERSION").to_owned()),
@@ -266,7 +271,8 @@ impl Client {
             headers.push(("authorization".into(), format!("Bearer {key}")));
         }
         let ca_cert = ca_cert.as_deref().map(read).transpose()?;
-        let transport = TransportOptions { headers, ca_cert, proxy, ..Default::default() };
+        let transport =
+            TransportOptions { headers, ca_cert, proxy, in_process: opening.in_process, ..Default::default() };
         let tokenizer = match tokenizer_path {
             None => Tokenizer::bundled(),
             Some(path) => Tokenizer::from_json(&path, &read(&path)?)

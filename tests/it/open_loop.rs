@@ -44,7 +44,7 @@ fn arrivals_that_come_too_fast_are_all_sent_late_and_measure_nothing() {
         no_progress: Duration::from_secs(60),
         requests: requests.collect(),
     };
-    let options = TransportOptions { same_process: true, ..TransportOptions::default() };
+    let options = TransportOptions { in_process: 1, ..TransportOptions::default() };
     let recording = Engine::start(1, &options).unwrap().run(round, &AtomicBool::new(false)).unwrap();
     assert_eq!(server.counters().requests, u64::from(REQUESTS));
     let tokenizer = Tokenizer::bundled();

@@ -1,0 +1,1 @@
+//! The performance gate of this package is in `tests/perf.rs`.

@@ -1,0 +1,3 @@
+//! Performance gate: `cargo test --test perf`.
+
+tokpace::main!();
