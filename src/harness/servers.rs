@@ -22,7 +22,7 @@ pub type StartServers = fn(&mut Servers) -> Result<(), Box<dyn Error + Send + Sy
 /// Servers in the test's own process, by the variables that profiles know them by.
 ///
 /// A server that is added as `GATEWAY_URL` is what `url = "${GATEWAY_URL}"` of a profile means. If the environment (or
-/// `.env`) has the variable, the server is up elsewhere and none is started.
+/// `.env`) has the variable and it is not empty, the server is up elsewhere and none is started.
 ///
 /// Dropping stops all of them, the newest first.
 #[derive(Debug)]
@@ -115,7 +115,8 @@ impl Servers {
             let message = format!("`{variable}` is not the name of an environment variable");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        Ok(self.environment.get(variable).or(self.urls.get(variable).map(String::as_str)).map(str::to_owned))
+        let set = self.environment.get(variable).filter(|url| !url.is_empty());
+        Ok(set.or(self.urls.get(variable).map(String::as_str)).map(str::to_owned))
     }
 
     fn known(&mut self, variable: &str, url: String) -> String {
@@ -217,6 +218,15 @@ mod tests {
         assert_eq!(servers.serve("GATEWAY_URL", greet).unwrap(), "http://elsewhere");
         assert_eq!(servers.simulate("GATEWAY_URL", Embedded::default()).unwrap(), "http://elsewhere");
         assert_eq!(servers.count(), 0);
+    }
+
+    #[test]
+    fn an_empty_variable_is_none() {
+        let variables = [("GATEWAY_URL", "")];
+        let mut servers = servers(&variables);
+        let url = servers.simulate("GATEWAY_URL", Embedded::default()).unwrap();
+        let environment = Environment::new(variables.map(|(name, url)| (name.into(), url.into())), "").unwrap();
+        assert_eq!(servers.environment(&environment).get("GATEWAY_URL"), Some(url.as_str()));
     }
 
     #[test]

@@ -54,10 +54,11 @@ fn anchors(text: &str) -> BTreeSet<String> {
     for line in text.lines() {
         if line.starts_with("```") {
             inside = !inside;
-        } else if let (false, Some((marks, heading))) = (inside, line.split_once(' ')) {
-            if !marks.is_empty() && marks.chars().all(|c| c == '#') {
-                found.insert(anchor(heading));
-            }
+        } else if let (false, Some((marks, heading))) = (inside, line.split_once(' '))
+            && !marks.is_empty()
+            && marks.chars().all(|c| c == '#')
+        {
+            found.insert(anchor(heading));
         }
     }
     found
