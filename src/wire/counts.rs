@@ -6,7 +6,7 @@ use crate::tokens::Tokenizer;
 /// A piece of an answer's text, before its tokens are known.
 #[derive(Debug)]
 pub(super) struct Text {
-    /// The text; never empty.
+    /// The text; empty if it is a token that shows none.
     pub(super) text: String,
     /// Answer tokens up to and with this piece, if the server said so with it.
     pub(super) tokens_so_far: Option<u32>,
