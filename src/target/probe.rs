@@ -246,7 +246,11 @@ pub fn smoke(
         }
         (class, _) => ProbeError::new(
             format!("a smoke request failed with `{}`: {}", class.name(), failure.message),
-            "send one request by hand, for example with `curl -N`, and look at the answer",
+            if protocol.is_grpc() {
+                "send one request by hand, for example with `grpcurl` and `docs/ppl.proto`, and look at the answer"
+            } else {
+                "send one request by hand, for example with `curl -N`, and look at the answer"
+            },
         ),
     })
 }
