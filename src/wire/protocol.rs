@@ -167,12 +167,15 @@ impl Protocol {
 
     /// What of an answer's head or trailers belongs to the answer, as its last bytes; `value` gives those of a name.
     pub(crate) fn status_bytes<'h>(self, value: impl Fn(&str) -> Option<&'h [u8]>) -> Option<Vec<u8>> {
-        #[cfg(feature = "grpc")]
-        if self.is_grpc() {
-            return grpc::trailers(value);
+        match self {
+            #[cfg(feature = "grpc")]
+            Self::Ppl => grpc::trailers(value),
+            // The body of every other answer has all of it.
+            _ => {
+                let _ = value;
+                None
+            }
         }
-        let _ = value;
-        None
     }
 
     /// Reads an answer, streamed or not, into a record.
