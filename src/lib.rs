@@ -59,9 +59,10 @@
 //!
 //! # Features
 //!
-//! All are on by default. A test target needs none of them, and is built sooner without.
+//! All but `grpc` are on by default. A test target needs none of them, and is built sooner without.
 //!
 //! - `cli`: the binary `cargo-tokpace`, and the modules that only it needs: [`cli`], [`predict`] and [`selftest`].
+//! - `grpc`: `protocol = "ppl"` in a scenario, and PPL.LLM's service in the embedded server.
 //! - `http2`: `http2 = true` in a scenario, and HTTP/2 in the embedded server.
 //! - `schema`: `cargo tokpace schema`, which writes JSON Schemas of the files for editors.
 //! - `tls`: HTTPS endpoints, by rustls with ring and the system's certificate store.

@@ -15,3 +15,28 @@ pub fn sse(stream: &[u8]) {
 pub fn openai_chat(body: &[u8]) {
     wire_properties::openai_chat(body, MOST_CUTS);
 }
+
+/// See `wire_properties::openai_completions`.
+pub fn openai_completions(body: &[u8]) {
+    wire_properties::openai_completions(body, MOST_CUTS);
+}
+
+/// See `wire_properties::openai_embeddings`.
+pub fn openai_embeddings(body: &[u8]) {
+    wire_properties::openai_embeddings(body, MOST_CUTS);
+}
+
+/// See `wire_properties::lightllm`.
+pub fn lightllm(body: &[u8]) {
+    wire_properties::lightllm(body, MOST_CUTS);
+}
+
+/// See `wire_properties::tgi`.
+pub fn tgi(body: &[u8]) {
+    wire_properties::tgi(body, MOST_CUTS);
+}
+
+/// See `wire_properties::ppl`.
+pub fn ppl(body: &[u8]) {
+    wire_properties::ppl(body, MOST_CUTS);
+}

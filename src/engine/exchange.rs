@@ -1,10 +1,11 @@
 //! One request on the wire: written, then read until its stream ends or is given up.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::time::Duration;
 
-use bytes::Bytes;
+use http_body::{Body as _, Frame};
+use reqwest::header::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use crate::engine::stamps::Stamps;
@@ -33,15 +34,17 @@ pub(crate) type Prepared = Pin<Box<dyn Future<Output = reqwest::Result<reqwest::
 
 /// A request as it will be written. Made before the round begins: URLs, header maps and layers are no part of sending.
 pub(crate) fn prepare(transport: &Transport, round: &Round, outgoing: &Outgoing) -> reqwest::Result<Prepared> {
-    let request = transport
+    let mut request = transport
         .client
         .post(&*round.url)
-        .header(reqwest::header::CONTENT_TYPE, "application/json")
+        .header(reqwest::header::CONTENT_TYPE, round.protocol.content_type())
         .header(reqwest::header::ACCEPT_ENCODING, "identity")
         .header("x-request-id", &outgoing.request_id)
-        .body(outgoing.body.clone())
-        .build()?;
-    Ok(Box::pin(transport.client.execute(request)))
+        .body(outgoing.body.clone());
+    if round.protocol.is_grpc() {
+        request = request.header(reqwest::header::TE, "trailers").header("grpc-accept-encoding", "identity");
+    }
+    Ok(Box::pin(transport.client.execute(request.build()?)))
 }
 
 /// Sends `outgoing` and keeps what comes back with the stamp of each read.
@@ -128,7 +131,7 @@ async fn converse(
     let mut watchdog = Watchdog::new(round.timeout, round.no_progress);
     let (head, connect) = connect::attributed(head(request, &mut watchdog)).await;
     raw.connect = connect;
-    let mut response = match head {
+    let response = match head {
         Ok(response) => response,
         Err(failure) => return Some(failure),
     };
@@ -145,18 +148,23 @@ async fn converse(
             format!("the body is compressed (`content-encoding: {coding}`) although `identity` was asked for");
         return Some(failure((FailureClass::Parse, message)));
     }
+    if let Some(status) = status_bytes(round, response.headers()) {
+        keep(raw, &status, stamps.at());
+    }
     let most = most_bytes(raw.max_tokens);
     watchdog.progressed = Instant::now();
+    // The response itself passes over trailers.
+    let mut body = reqwest::Body::from(response);
     loop {
-        let chunk: Result<Option<Bytes>, reqwest::Error> = tokio::select! {
+        let frame = tokio::select! {
             biased;
-            chunk = response.chunk() => chunk,
+            frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)) => frame,
             given_up = watchdog.wait() => return Some(given_up),
         };
         // Before anything else is done with the bytes: this is the stamp that every latency rests on.
         let now = std::time::Instant::now();
-        match chunk {
-            Ok(Some(bytes)) => {
+        match frame.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(bytes))) => {
                 keep(raw, &bytes, stamps.frame(now));
                 watchdog.progressed = now.into();
                 if let Some((tokens, progress)) = &mut until
@@ -170,10 +178,20 @@ async fn converse(
                     return Some(failure((FailureClass::Parse, message)));
                 }
             }
-            Ok(None) => return None,
-            Err(error) => return Some(failure(classify(&error))),
+            Some(Ok(Err(other))) => {
+                if let Some(status) = other.trailers_ref().and_then(|trailers| status_bytes(round, trailers)) {
+                    keep(raw, &status, stamps.frame(now));
+                }
+            }
+            Some(Err(error)) => return Some(failure(classify(&error))),
+            None => return None,
         }
     }
+}
+
+/// What a head or trailers say of an answer, where that is part of the answer.
+fn status_bytes(round: &Round, headers: &HeaderMap) -> Option<Vec<u8>> {
+    round.protocol.status_bytes(|name| headers.get(name).map(HeaderValue::as_bytes))
 }
 
 /// Adds a frame to its read, or begins a new one.

@@ -154,8 +154,10 @@ impl Side {
 
     /// Walks the target step by step, as far as to an answer in each of `protocols`.
     pub(crate) fn walk(&mut self, protocols: &[Protocol], stop: &AtomicBool) -> Result<Probe, EngineError> {
-        self.engine(false)?;
+        for protocol in protocols {
+            self.engine(protocol.is_grpc())?;
+        }
         let Self { target, engines, .. } = self;
-        Ok(engines[0].as_mut().map_or_else(Probe::default, |engine| target::walk(engine, target, protocols, stop)))
+        Ok(target::walk(engines, target, protocols, stop))
     }
 }

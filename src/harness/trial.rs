@@ -245,14 +245,14 @@ impl<'r, 'c> Runner<'r, 'c> {
             .zip(requests.chunks(list.unwrap_or(1).max(1) as usize))
             .map(|(index, part)| {
                 let texts: Vec<(Option<String>, String)> = part.iter().map(texts).collect();
-                let max_tokens = part.iter().map(|request| request.max_tokens).max().unwrap_or_default();
                 let asks: Vec<Ask<'_>> = texts
                     .iter()
-                    .map(|(system, user)| Ask {
+                    .zip(part)
+                    .map(|((system, user), request)| Ask {
                         model: &target.model,
                         system: system.as_deref(),
                         user,
-                        max_tokens,
+                        max_tokens: request.max_tokens,
                         stream: options.stream,
                         extra: &extra,
                     })

@@ -19,6 +19,8 @@ pub enum Preset {
     Tgi,
     /// `LightLLM`.
     Lightllm,
+    /// PPL.LLM, which speaks nothing but gRPC.
+    Ppl,
     /// Any server with the `OpenAI` interface.
     #[default]
     Generic,
@@ -27,7 +29,7 @@ pub enum Preset {
 /// What is known of a kind of server. Empty where it has no such thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Path that answers with a status of 200 to 299 once the server is ready.
+    /// Path that answers with a status of 200 to 299 once the server is ready. Without one it is ready when it listens.
     pub ready_path: &'static str,
     /// Path of the counters in Prometheus' text form.
     pub metrics_path: &'static str,
@@ -144,9 +146,13 @@ const LIGHTLLM: Server = Server {
     ..UNKNOWN
 };
 
+/// Its server listens once the model is there, and has no other interface.
+const PPL: Server = Server { ready_path: "", metrics_path: "", version: None, ..UNKNOWN };
+
 impl Preset {
     /// Every kind of server.
-    pub const ALL: [Self; 6] = [Self::Vllm, Self::Sglang, Self::LlamaCpp, Self::Tgi, Self::Lightllm, Self::Generic];
+    pub const ALL: [Self; 7] =
+        [Self::Vllm, Self::Sglang, Self::LlamaCpp, Self::Tgi, Self::Lightllm, Self::Ppl, Self::Generic];
 
     /// What is known of it.
     pub const fn server(self) -> &'static Server {
@@ -156,6 +162,7 @@ impl Preset {
             Self::LlamaCpp => &LLAMA_CPP,
             Self::Tgi => &TGI,
             Self::Lightllm => &LIGHTLLM,
+            Self::Ppl => &PPL,
             Self::Generic => &UNKNOWN,
         }
     }

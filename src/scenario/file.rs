@@ -221,13 +221,13 @@ pub(super) struct RequestFile {
     pub protocol: Option<Protocol>,
     /// Whether the answer is streamed. Default: true, where the protocol has streams.
     pub stream: Option<bool>,
-    /// HTTP/2 with prior knowledge in place of HTTP/1.1. Default: false.
+    /// HTTP/2 with prior knowledge in place of HTTP/1.1. Default: false, but with gRPC.
     pub http2: Option<bool>,
     /// Longest time of a request. Default: 60s.
     pub timeout: Option<Time>,
     /// Longest time without a byte. Default: 20s.
     pub no_progress: Option<Time>,
-    /// With `load.batch` and `openai-completions`: the prompts of a batch go as a list in one request. Default: false.
+    /// With `load.batch`, and `openai-completions` or `ppl`: the prompts of a batch go as a list in one request. Default: false.
     pub prompt_list: Option<bool>,
     /// Merged into the request's body: `{ ignore_eos = true }`.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, serde_json::Value>"))]

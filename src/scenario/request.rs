@@ -29,18 +29,41 @@ pub(super) fn resolve(
         let problem = problem.context(checker.doc.value_span(&["request", "protocol"]), "chosen here");
         checker.problems.push(problem.hint("remove `stream = true`"));
     }
+    if protocol.is_grpc() {
+        over_grpc(file, protocol, checker);
+    }
     if file.prompt_list == Some(true) {
         prompt_list(protocol, file.cancel.is_some(), workload, load, checker);
+    }
+    let extra = checker.request_body(&["request", "extra"], &file.extra);
+    if let Some(misfit) = protocol.misfit(&extra) {
+        let problem = checker.at(&["request", "extra"], format!("`{protocol}` cannot send this: {misfit}"));
+        checker.problems.push(problem.context(checker.doc.value_span(&["request", "protocol"]), "chosen here"));
     }
     RequestOptions {
         protocol,
         stream,
-        http2: file.http2.unwrap_or(false),
+        http2: file.http2.unwrap_or(protocol.is_grpc()),
         timeout,
         no_progress: file.no_progress.unwrap_or(defaults::NO_PROGRESS.min(timeout)),
         prompt_list: file.prompt_list.unwrap_or(false),
-        extra: checker.request_body(&["request", "extra"], &file.extra),
+        extra,
         cancel: file.cancel.as_ref().map(|cancel| cancellation(cancel, protocol, stream, timeout, checker)),
+    }
+}
+
+/// What gRPC leaves no choice of.
+fn over_grpc(file: &RequestFile, protocol: Protocol, checker: &mut Checker<'_, '_>) {
+    let mut refuse = |path: [&str; 2], message: String, hint: &str| {
+        let problem = checker.at(&path, message);
+        let problem = problem.context(checker.doc.value_span(&["request", "protocol"]), "chosen here");
+        checker.problems.push(problem.hint(hint));
+    };
+    if file.stream == Some(false) {
+        refuse(["request", "stream"], format!("`{protocol}` always answers in a stream"), "remove `stream = false`");
+    }
+    if file.http2 == Some(false) {
+        refuse(["request", "http2"], format!("`{protocol}` is spoken over HTTP/2 only"), "remove `http2 = false`");
     }
 }
 
@@ -59,7 +82,7 @@ fn prompt_list(protocol: Protocol, cancels: bool, workload: &Workload, load: &Lo
     if !matches!(load.kind, LoadKind::Batch { .. }) {
         refuse("`request.prompt_list` needs `load.batch`", &["load"], "write for example `batch = 8` in `[load]`");
     }
-    if !matches!(workload.output_tokens, Length::Fixed(_)) {
+    if !matches!(workload.output_tokens, Length::Fixed(_)) && !protocol.lists_have_lengths() {
         let message = "`request.prompt_list` needs answers of one length: a list has one `max_tokens`";
         refuse(message, &["workload", "output_tokens"], "write for example `output_tokens = 64`");
     }

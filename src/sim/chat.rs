@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::dialect::{Answer, Asked, DONE, Dialect, Token, openai_error, openai_refusal};
+use super::dialect::{Answer, Asked, DONE, Dialect, Token, events, openai_error, openai_refusal};
 use super::http::Refusal;
 
 /// As vLLM speaks it.
@@ -20,6 +20,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     error: openai_error,
     garbage: b"data: {\"id\": \"chatcmpl-\n\n",
     body,
+    stream: events,
     refusal: openai_refusal,
 };
 
@@ -82,6 +83,7 @@ fn parse(body: &[u8], _stream: Option<bool>) -> Result<Asked, Refusal> {
         model: wire.model,
         prompts: vec![texts],
         max_tokens,
+        own: Vec::new(),
         stream: wire.stream.unwrap_or_default(),
         include_usage: wire.stream_options.and_then(|options| options.include_usage).unwrap_or_default(),
     })

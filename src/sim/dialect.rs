@@ -1,7 +1,9 @@
 //! What the protocols that the server speaks have in common: a request, an answer, and the texts that each makes of it.
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::Rng;
 use serde_json::{Value, json};
@@ -9,6 +11,7 @@ use serde_json::{Value, json};
 use super::draw::{Purpose, generator};
 use super::faults;
 use super::http::Refusal;
+use super::stream::Events;
 use crate::profile::FaultKind;
 use crate::tokens::corpus;
 
@@ -21,10 +24,23 @@ pub(super) struct Asked {
     pub(super) prompts: Vec<Vec<String>>,
     /// Answer tokens, at least 1.
     pub(super) max_tokens: u32,
+    /// What each prompt says for itself, in protocols in which it does.
+    pub(super) own: Vec<Own>,
     /// Whether the answer comes as a stream.
     pub(super) stream: bool,
     /// Whether the stream ends with the token counts.
     pub(super) include_usage: bool,
+}
+
+/// What a prompt of several says for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Own {
+    /// The client's number for it.
+    pub(super) id: u64,
+    /// Answer tokens, at least 1.
+    pub(super) max_tokens: u32,
+    /// The prompt, if it came as tokens in place of a text. Then the answer does, too.
+    pub(super) tokens: Option<Vec<u32>>,
 }
 
 /// A protocol as the server speaks it.
@@ -42,13 +58,15 @@ pub(super) struct Dialect {
     /// What follows the last token of all choices.
     pub(super) end: fn(&mut Answer) -> Vec<Bytes>,
     /// An error inside a stream.
-    pub(super) error: fn(&str) -> Vec<Bytes>,
+    pub(super) error: fn(&Answer, &str) -> Vec<Bytes>,
     /// Half an event.
     pub(super) garbage: &'static [u8],
     /// The whole answer as one JSON body.
     pub(super) body: fn(&mut Answer) -> Value,
-    /// Status and body of an answer that is an error.
-    pub(super) refusal: fn(&Refusal) -> (StatusCode, Value),
+    /// The answer as a stream.
+    pub(super) stream: fn(Events) -> Response,
+    /// An answer that is an error.
+    pub(super) refusal: fn(&Refusal) -> Response,
 }
 
 /// A token on its way into an event.
@@ -70,8 +88,6 @@ pub(super) struct Answer {
     pub(super) created: u64,
     /// The model's name.
     pub(super) model: String,
-    /// Answer tokens that were asked for.
-    pub(super) max_tokens: u32,
     /// Whether the stream ends with the counts.
     pub(super) include_usage: bool,
     /// What goes wrong.
@@ -94,6 +110,8 @@ pub(super) struct Choice {
     pub(super) tokens: u32,
     /// The text so far, in dialects that repeat it.
     pub(super) text: String,
+    /// What its prompt says for itself.
+    pub(super) own: Own,
 }
 
 /// An endless text in which each word is one token.
@@ -154,20 +172,31 @@ impl Answer {
 }
 
 /// `OpenAI`'s error object.
-pub(super) fn openai_refusal(refusal: &Refusal) -> (StatusCode, Value) {
+pub(super) fn openai_refusal(refusal: &Refusal) -> Response {
     let kind = match refusal.status {
         StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
         status if status.is_server_error() => "internal_server_error",
         _ => "invalid_request_error",
     };
     let error = json!({ "message": refusal.message, "type": kind, "param": null, "code": refusal.code });
-    (refusal.status, json!({ "error": error }))
+    json_response(refusal.status, &json!({ "error": error }))
 }
 
 /// `OpenAI`'s error inside a stream, and the stream's end.
-pub(super) fn openai_error(message: &str) -> Vec<Bytes> {
+pub(super) fn openai_error(_: &Answer, message: &str) -> Vec<Bytes> {
     let error = json!({ "error": { "message": message, "type": "internal_server_error", "code": 500 } });
     vec![format!("data: {error}\n\n").into(), DONE]
+}
+
+/// A stream of server-sent events.
+pub(super) fn events(events: Events) -> Response {
+    let head = [(CONTENT_TYPE, "text/event-stream; charset=utf-8"), (CACHE_CONTROL, "no-cache")];
+    (head, Body::new(events)).into_response()
+}
+
+/// A JSON body.
+pub(super) fn json_response(status: StatusCode, body: &Value) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
 /// The end mark of `OpenAI`'s streams.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::completions::Prompt;
-use super::dialect::{Answer, Asked, Dialect, openai_error, openai_refusal};
+use super::dialect::{Answer, Asked, Dialect, events, openai_error, openai_refusal};
 use super::http::Refusal;
 use crate::profile::FaultKind;
 
@@ -19,6 +19,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     error: openai_error,
     garbage: b"",
     body,
+    stream: events,
     refusal: openai_refusal,
 };
 
@@ -39,7 +40,7 @@ fn parse(body: &[u8], _stream: Option<bool>) -> Result<Asked, Refusal> {
         return Err(Refusal::bad_request("`input` is empty; send at least one"));
     }
     // The embedding is there when the first token would be.
-    Ok(Asked { model: wire.model, prompts, max_tokens: 1, stream: false, include_usage: false })
+    Ok(Asked { model: wire.model, prompts, max_tokens: 1, own: Vec::new(), stream: false, include_usage: false })
 }
 
 fn body(answer: &mut Answer) -> Value {

@@ -7,21 +7,23 @@ use std::sync::mpsc::Sender;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::dialect::{Answer, Choice, Dialect, Words};
+use super::dialect::{Answer, Choice, Dialect, Own, Words, json_response};
 use super::engine::{Command, Ticket};
 use super::faults;
 use super::journal::Journal;
 use super::metrics;
 use super::model::{Model, SimRequest};
+#[cfg(feature = "grpc")]
+use super::ppl;
 use super::server::{ServerOptions, Shared};
 use super::stream::Events;
 use super::{chat, completions, embeddings, lightllm, tgi};
@@ -96,9 +98,8 @@ impl Refusal {
 
 impl Refusal {
     fn into_response(self, dialect: &Dialect) -> Response {
-        let (status, body) = (dialect.refusal)(&self);
-        let mut response = json_response(status, &body);
-        if status == StatusCode::TOO_MANY_REQUESTS {
+        let mut response = (dialect.refusal)(&self);
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
@@ -111,13 +112,12 @@ impl IntoResponse for Refusal {
     }
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response {
-    (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
-}
-
 /// Every route of the server.
 pub(super) fn router(app: App) -> Router {
-    Router::new()
+    let router = Router::new();
+    #[cfg(feature = "grpc")]
+    let router = router.route(ppl::PATH, speak(&ppl::DIALECT, None));
+    router
         .route("/v1/chat/completions", speak(&chat::DIALECT, None))
         .route("/v1/completions", speak(&completions::DIALECT, None))
         .route("/v1/embeddings", speak(&embeddings::DIALECT, None))
@@ -211,9 +211,12 @@ async fn complete(
         });
     }
     let ids = |texts: &Vec<String>| texts.iter().flat_map(|text| app.tokenizer.ids(text)).collect();
-    let prompts: Vec<Vec<u32>> = asked.prompts.iter().map(ids).collect();
-    for tokens in &prompts {
-        Model::check(&app.config, tokens.len() as u64, asked.max_tokens)
+    let mut own = asked.own;
+    own.resize(asked.prompts.len(), Own { max_tokens: asked.max_tokens, ..Own::default() });
+    let prompt = |(texts, own): (_, &Own)| own.tokens.clone().unwrap_or_else(|| ids(texts));
+    let prompts: Vec<Vec<u32>> = asked.prompts.iter().zip(&own).map(prompt).collect();
+    for (tokens, own) in prompts.iter().zip(&own) {
+        Model::check(&app.config, tokens.len() as u64, own.max_tokens)
             .map_err(|too_long| Refusal::bad_request(too_long.to_string()))?;
     }
 
@@ -225,29 +228,29 @@ async fn complete(
             if fault == FaultKind::Error { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::TOO_MANY_REQUESTS };
         return Err(Refusal { status, code: None, message: faults::message(fault).into() });
     }
-    let choices = (first..).zip(&prompts).map(|(id, tokens)| Choice {
+    let lengths: Vec<u32> = own.iter().map(|own| faults::computed(fault, own.max_tokens)).collect();
+    let choices = (first..).zip(&prompts).zip(own).map(|((id, tokens), own)| Choice {
         words: Words::new(app.seed, id),
         prompt_tokens: tokens.len() as u32,
         cached_tokens: 0,
         tokens: 0,
         text: String::new(),
+        own,
     });
     let answer = Answer {
         id: format!("{}-sim-{first}", dialect.id),
         created: SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs()).unwrap_or_default(),
         model: app.config.model.clone(),
-        max_tokens: asked.max_tokens,
         include_usage: asked.include_usage,
         fault,
         head: String::new(),
         choices: choices.collect(),
     };
-    let max_tokens = faults::computed(fault, asked.max_tokens);
     let at = received.saturating_duration_since(app.epoch).as_nanos() as Nanos;
-    let submit = |(id, tokens)| {
+    let submit = |((id, tokens), max_tokens)| {
         Ticket::submit(&app.commands, at, SimRequest { id, tokens, max_tokens, cold: faults::cold(fault) })
     };
-    let tickets = (first..).zip(prompts).map(submit).collect();
+    let tickets = (first..).zip(prompts).zip(lengths).map(submit).collect();
     if !asked.stream || fault == Some(FaultKind::NoStream) {
         return whole(dialect, answer, tickets).await;
     }
@@ -255,8 +258,7 @@ async fn complete(
         let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
         Journal::new(request_id, received, Arc::clone(&app.shared))
     });
-    let head = [(CONTENT_TYPE, "text/event-stream; charset=utf-8"), (CACHE_CONTROL, "no-cache")];
-    Ok((head, Body::new(Events::new(dialect, answer, tickets, journal))).into_response())
+    Ok((dialect.stream)(Events::new(dialect, answer, tickets, journal)))
 }
 
 /// The answer as one JSON body, when its last token has come. Faults of streams have their counterparts here: an

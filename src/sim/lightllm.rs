@@ -2,10 +2,11 @@
 
 use axum::body::Bytes;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::dialect::{Answer, Asked, Dialect, Token};
+use super::dialect::{Answer, Asked, Dialect, Token, events, json_response};
 use super::http::Refusal;
 
 /// As its server writes it: nothing between `data:` and the object, no end mark.
@@ -19,6 +20,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     error,
     garbage: b"data:{\"token\": {\"id\": \n\n",
     body,
+    stream: events,
     refusal,
 };
 
@@ -53,6 +55,7 @@ fn parse(body: &[u8], stream: Option<bool>) -> Result<Asked, Refusal> {
         model: None,
         prompts: vec![vec![wire.inputs]],
         max_tokens,
+        own: Vec::new(),
         stream: stream.unwrap_or_default(),
         include_usage: true,
     })
@@ -84,7 +87,7 @@ fn token(answer: &mut Answer, token: Token) -> Option<Bytes> {
 }
 
 /// The server itself has no such events; a gateway in front of it may.
-fn error(message: &str) -> Vec<Bytes> {
+fn error(_: &Answer, message: &str) -> Vec<Bytes> {
     vec![format!("data:{}\n\n", json!({ "error": { "message": message } })).into()]
 }
 
@@ -99,12 +102,12 @@ fn body(answer: &mut Answer) -> Value {
     body
 }
 
-fn refusal(refusal: &Refusal) -> (StatusCode, Value) {
+fn refusal(refusal: &Refusal) -> Response {
     let status = match refusal.status {
         StatusCode::BAD_REQUEST => StatusCode::EXPECTATION_FAILED,
         status => status,
     };
-    (status, json!({ "message": refusal.message }))
+    json_response(status, &json!({ "message": refusal.message }))
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ mod journal;
 mod lightllm;
 mod metrics;
 mod model;
+#[cfg(feature = "grpc")]
+mod ppl;
 mod replay;
 mod server;
 mod stream;

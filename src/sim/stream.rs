@@ -29,7 +29,7 @@ enum Then {
     Broken,
 }
 
-/// The answer as a stream of server-sent events.
+/// The answer as a stream of body frames.
 pub(super) struct Events {
     dialect: &'static Dialect,
     answer: Answer,
@@ -66,7 +66,9 @@ impl Events {
         if let Some(journal) = self.journal.as_mut().filter(|_| said) {
             journal.token();
         }
-        if fault == Some(FaultKind::Garbage) && token.index + 1 == faults::half(self.answer.max_tokens) {
+        if fault == Some(FaultKind::Garbage)
+            && token.index + 1 == faults::half(self.answer.choices[choice].own.max_tokens)
+        {
             self.ready.push_back(Bytes::from_static(self.dialect.garbage));
         }
         if token.last {
@@ -87,7 +89,7 @@ impl Events {
             return;
         }
         self.ready.extend(if self.answer.fault == Some(FaultKind::ErrorEvent) {
-            (self.dialect.error)(faults::message(FaultKind::ErrorEvent))
+            (self.dialect.error)(&self.answer, faults::message(FaultKind::ErrorEvent))
         } else {
             (self.dialect.end)(&mut self.answer)
         });

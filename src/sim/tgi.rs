@@ -2,10 +2,11 @@
 
 use axum::body::Bytes;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::dialect::{Answer, Asked, Dialect, Token};
+use super::dialect::{Answer, Asked, Dialect, Token, events, json_response};
 use super::http::Refusal;
 
 /// As its router writes it: the last token's event has the whole text and the counts, there is no end mark.
@@ -19,6 +20,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     error,
     garbage: b"data:{\"index\":1,\"token\":{\"id\":\n\n",
     body,
+    stream: events,
     refusal,
 };
 
@@ -48,6 +50,7 @@ fn parse(body: &[u8], stream: Option<bool>) -> Result<Asked, Refusal> {
         model: None,
         prompts: vec![vec![wire.inputs]],
         max_tokens,
+        own: Vec::new(),
         stream: stream.unwrap_or_default(),
         include_usage: wire.parameters.details.unwrap_or_default(),
     })
@@ -93,7 +96,7 @@ fn token(answer: &mut Answer, token: Token) -> Option<Bytes> {
     Some(format!("data:{event}\n\n").into())
 }
 
-fn error(message: &str) -> Vec<Bytes> {
+fn error(_: &Answer, message: &str) -> Vec<Bytes> {
     vec![format!("data:{}\n\n", json!({ "error": message, "error_type": "generation" })).into()]
 }
 
@@ -106,13 +109,13 @@ fn body(answer: &mut Answer) -> Value {
     body
 }
 
-fn refusal(refusal: &Refusal) -> (StatusCode, Value) {
+fn refusal(refusal: &Refusal) -> Response {
     let (status, kind) = match refusal.status {
         StatusCode::BAD_REQUEST => (StatusCode::UNPROCESSABLE_ENTITY, "validation"),
         StatusCode::TOO_MANY_REQUESTS => (StatusCode::TOO_MANY_REQUESTS, "overloaded"),
         status => (status, "generation"),
     };
-    (status, json!({ "error": refusal.message, "error_type": kind }))
+    json_response(status, &json!({ "error": refusal.message, "error_type": kind }))
 }
 
 #[cfg(test)]

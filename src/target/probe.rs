@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::engine::{Engine, Outgoing, Round, Transport};
 use crate::plan::Pacing;
-use crate::record::{FailureClass, RequestRecord, cut};
+use crate::record::{Failure, FailureClass, RequestRecord, cut};
 use crate::target::Target;
 use crate::wire::{Ask, Protocol, status_message};
 
@@ -131,7 +131,12 @@ fn models(client: &Transport, base_url: &str) -> Result<Option<Vec<String>>, Pro
 
 /// The server's only model, for profiles that name none.
 pub(crate) fn only_model(client: &Transport, base_url: &str) -> Result<String, ProbeError> {
-    let known = models(client, base_url)?.unwrap_or_default();
+    const NAME_IT: &str = "; a server that speaks gRPC alone lists no models: name one with `model` in the profile";
+    let known = models(client, base_url).map_err(|error| match error {
+        ProbeError { message, hint } if message.contains("does not answer") => ProbeError::new(message, hint + NAME_IT),
+        other => other,
+    })?;
+    let known = known.unwrap_or_default();
     match known.as_slice() {
         [model] => Ok(model.clone()),
         [] => Err(ProbeError::new("the server lists no models", "name one with `model` in the profile")),
@@ -171,6 +176,12 @@ pub fn smoke(
     stream: bool,
     stop: &AtomicBool,
 ) -> Result<RequestRecord, ProbeError> {
+    if let Some(misfit) = protocol.misfit(&target.extra) {
+        return Err(ProbeError::new(
+            format!("`{protocol}` cannot send the profile's `extra`: {misfit}"),
+            "move what other protocols need into `request.extra` of their scenarios",
+        ));
+    }
     let max_tokens = if protocol.has_tokens() { 4 } else { 0 };
     let text = "Count from one to four.";
     let ask = Ask { model: &target.model, system: None, user: text, max_tokens, stream, extra: &target.extra };
@@ -211,6 +222,11 @@ pub fn smoke(
         }
         return Ok(record);
     };
+    if protocol.is_grpc()
+        && let Some(error) = refused_call(protocol, &url, failure, record.status)
+    {
+        return Err(error);
+    }
     Err(match (failure.class, record.status) {
         (FailureClass::Connect | FailureClass::Tls, _) => unreachable(&url, failure.class, &failure.message),
         (FailureClass::HttpStatus, Some(404)) if !failure.message.contains(&target.model) => ProbeError::new(
@@ -230,13 +246,40 @@ pub fn smoke(
         }
         (class, _) => ProbeError::new(
             format!("a smoke request failed with `{}`: {}", class.name(), failure.message),
-            "send one request by hand, for example with `curl -N`, and look at the answer",
+            if protocol.is_grpc() {
+                "send one request by hand, for example with `grpcurl` and `docs/ppl.proto`, and look at the answer"
+            } else {
+                "send one request by hand, for example with `curl -N`, and look at the answer"
+            },
         ),
     })
 }
 
+/// What gRPC has in place of a status of HTTP, and what it does not get along with.
+fn refused_call(protocol: Protocol, url: &str, failure: &Failure, status: Option<u16>) -> Option<ProbeError> {
+    let of_call = failure.class == FailureClass::HttpStatus && status == Some(200);
+    match failure.class {
+        FailureClass::Connect => Some(ProbeError::new(
+            unreachable(url, failure.class, &failure.message).message,
+            "check that the server runs, and that `url` of the profile has the port on which it speaks gRPC (23333, \
+             unless PPL.LLM's server is told otherwise)",
+        )),
+        _ if !of_call => None,
+        _ => Some(ProbeError::new(
+            format!("the server refused a call of `{protocol}`: {}", failure.message),
+            if ["UNAUTHENTICATED", "PERMISSION_DENIED"].iter().any(|name| failure.message.contains(name)) {
+                "set `api_key_env` of the profile to the variable that holds a valid key"
+            } else {
+                "check `url` of the profile, and what the server's log says"
+            },
+        )),
+    }
+}
+
 /// Walks a target step by step, for `cargo tokpace check`: whether it is there, and whether it speaks `protocols`.
-pub fn walk(engine: &mut Engine, target: &Target, protocols: &[Protocol], stop: &AtomicBool) -> Probe {
+///
+/// `engines` are those for HTTP/1.1 and for HTTP/2, as far as `protocols` need them.
+pub fn walk(engines: &mut [Option<Engine>; 2], target: &Target, protocols: &[Protocol], stop: &AtomicBool) -> Probe {
     let mut probe = Probe::default();
     let mut step = |name, outcome: Result<String, ProbeError>| {
         let passed = outcome.is_ok();
@@ -250,10 +293,16 @@ pub fn walk(engine: &mut Engine, target: &Target, protocols: &[Protocol], stop: 
             return probe;
         }
     };
-    let listed = models(&client, &target.base_url);
-    if !step("reach", listed.as_ref().map(|_| target.base_url.clone()).map_err(Clone::clone)) {
-        return probe;
-    }
+    // A server that speaks nothing but gRPC has no such list, and whether it is there shows with the first call.
+    let listed = if protocols.iter().all(|protocol| protocol.is_grpc()) {
+        Ok(None)
+    } else {
+        let listed = models(&client, &target.base_url);
+        if !step("reach", listed.as_ref().map(|_| target.base_url.clone()).map_err(Clone::clone)) {
+            return probe;
+        }
+        listed
+    };
     let model = match listed {
         Ok(Some(known)) if !known.is_empty() && !known.contains(&target.model) => Err(ProbeError::new(
             format!("model `{}` is not among the server's: {}", target.model, known.join(", ")),
@@ -269,6 +318,7 @@ pub fn walk(engine: &mut Engine, target: &Target, protocols: &[Protocol], stop: 
         // What everybody speaks needs no name.
         let spoken = if protocol == Protocol::default() { String::new() } else { format!(" (`{protocol}`)") };
         let answer = if protocol.has_tokens() { "stream" } else { "answer" };
+        let Some(engine) = &mut engines[usize::from(protocol.is_grpc())] else { continue };
         let record = match smoke(engine, target, protocol, protocol.has_tokens(), stop) {
             Ok(record) => record,
             Err(error) => {

@@ -188,8 +188,11 @@ impl Target {
     }
 
     fn metrics(&self) -> Option<String> {
-        let client = Transport::new(&self.transport).ok()?;
-        probe::text(&client, &self.base_url, self.preset.server().metrics_path)
+        let path = self.preset.server().metrics_path;
+        if path.is_empty() {
+            return None;
+        }
+        probe::text(&Transport::new(&self.transport).ok()?, &self.base_url, path)
     }
 
     /// Whose names its counters may have.

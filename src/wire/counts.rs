@@ -12,7 +12,7 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// Adds a piece that comes in parts, of which at least one is not empty.
+    /// Adds a piece that comes in parts, all empty if it is a token that shows no text.
     pub(super) fn push(&mut self, parts: [&str; 2], tokens_so_far: Option<u32>) {
         self.text.extend(parts);
         self.ends.push((self.text.len(), tokens_so_far));

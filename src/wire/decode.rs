@@ -31,6 +31,8 @@ pub(super) enum Message {
 pub(super) struct Part {
     /// Reasoning text.
     pub(super) reasoning: String,
+    /// It is a token although it has no text.
+    pub(super) silent: bool,
     /// Answer text and tool-call arguments.
     pub(super) answer: String,
     /// Why the answer ends here, if it does.
@@ -74,20 +76,9 @@ struct Answer {
 
 /// Reads an answer with a protocol's `decode`.
 pub(super) fn interpret(raw: &RawRequest, tokenizer: &Tokenizer, decode: Decode) -> RequestRecord {
-    let mut answer = Answer::default();
+    let mut answer = Answer::refused(raw);
     match raw.status {
-        // A redirect is not followed, so like an error it has no answer.
-        Some(status) if !(200..300).contains(&status) => {
-            answer.streamed = raw.event_stream;
-            let message = match &raw.failure {
-                // A body that nobody can read says nothing, but it is there.
-                Some(failure) if failure.class == FailureClass::Parse && raw.bytes.is_empty() => {
-                    format!("status {status}: {}", failure.message)
-                }
-                _ => status_message(status, &raw.bytes),
-            };
-            answer.failure = Some(Failure::new(FailureClass::HttpStatus, message));
-        }
+        Some(_) if !raw.is_ok() => {}
         Some(_) if is_json(&raw.bytes) => answer.read_body(raw, decode),
         Some(_) => answer.read_stream(raw, decode),
         None => {}
@@ -96,7 +87,46 @@ pub(super) fn interpret(raw: &RawRequest, tokenizer: &Tokenizer, decode: Decode)
     answer.into_record(raw, tokenizer)
 }
 
+/// An event of a stream that was found and read already.
+#[cfg(feature = "grpc")]
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// Stamp of the read that completed it.
+    pub(super) at: Nanos,
+    /// Whether an earlier event was completed by the same read.
+    pub(super) coalesced: bool,
+    /// What it says, or what is wrong with it.
+    pub(super) message: Result<Message, Failure>,
+}
+
+/// Makes a record of what was heard of a stream.
+#[cfg(feature = "grpc")]
+pub(super) fn interpret_heard(raw: &RawRequest, tokenizer: &Tokenizer, events: Vec<Heard>) -> RequestRecord {
+    let mut answer = Answer::refused(raw);
+    answer.streamed = raw.is_ok();
+    for Heard { at, coalesced, message } in events {
+        answer.hear(at, coalesced, message);
+    }
+    answer.judge(raw);
+    answer.into_record(raw, tokenizer)
+}
+
 impl Answer {
+    /// The answer before anything of it is read, with what an error status says.
+    fn refused(raw: &RawRequest) -> Self {
+        // A redirect is not followed, so like an error it has no answer.
+        let Some(status) = raw.status.filter(|_| !raw.is_ok()) else { return Self::default() };
+        let message = match &raw.failure {
+            // A body that nobody can read says nothing, but it is there.
+            Some(failure) if failure.class == FailureClass::Parse && raw.bytes.is_empty() => {
+                format!("status {status}: {}", failure.message)
+            }
+            _ => status_message(status, &raw.bytes),
+        };
+        let failure = Some(Failure::new(FailureClass::HttpStatus, message));
+        Self { streamed: raw.event_stream, failure, ..Self::default() }
+    }
+
     fn read_body(&mut self, raw: &RawRequest, decode: Decode) {
         match decode("message", &String::from_utf8_lossy(&raw.bytes)) {
             Ok(Message::Part(part)) => {
@@ -147,7 +177,7 @@ impl Answer {
         }
         let usual = event.name == "message";
         if usual && let Some(text) = self.template.text(&data) {
-            self.note(event);
+            self.note(event.at, event.coalesced);
             self.chunks.push(Chunk { at: event.at, tokens: 0, reasoning: false });
             self.texts.push([text, ""], None);
             return;
@@ -156,26 +186,33 @@ impl Answer {
             // Cut short by the stream's end: as if it had not come.
             Err(_) if event.unterminated => return,
             Err(reason) => Err(Failure::new(FailureClass::Parse, format!("{reason} in an event: {data}"))),
-            Ok(Message::Error(message)) => Err(Failure::new(FailureClass::ErrorEvent, message)),
             Ok(message) => Ok(message),
         };
-        self.note(event);
+        if usual && let Ok(Message::Part(part)) = &message {
+            self.template.learn(&data, part, decode);
+        }
+        self.hear(event.at, event.coalesced, message);
+    }
+
+    fn hear(&mut self, at: Nanos, coalesced: bool, message: Result<Message, Failure>) {
+        if self.is_over() {
+            return;
+        }
+        self.note(at, coalesced);
         match message {
             Ok(Message::Part(part)) => {
-                if usual {
-                    self.template.learn(&data, &part, decode);
-                }
-                self.done = part.last.then_some(event.at);
-                self.add(part, event.at);
+                self.done = part.last.then_some(at);
+                self.add(part, at);
             }
-            Ok(_) => self.done = Some(event.at),
+            Ok(Message::Done) => self.done = Some(at),
+            Ok(Message::Error(message)) => self.failure = Some(Failure::new(FailureClass::ErrorEvent, message)),
             Err(failure) => self.failure = Some(failure),
         }
     }
 
-    fn note(&mut self, event: &SseEvent<'_>) {
-        self.first_event.get_or_insert(event.at);
-        self.coalesced += u32::from(event.coalesced);
+    fn note(&mut self, at: Nanos, coalesced: bool) {
+        self.first_event.get_or_insert(at);
+        self.coalesced += u32::from(coalesced);
     }
 
     /// Nothing that comes after the end mark or an error belongs to the answer.
@@ -184,8 +221,9 @@ impl Answer {
     }
 
     fn add(&mut self, part: Part, at: Nanos) {
-        if !(part.answer.is_empty() && part.reasoning.is_empty()) {
-            self.chunks.push(Chunk { at, tokens: 0, reasoning: part.answer.is_empty() });
+        let said = !(part.answer.is_empty() && part.reasoning.is_empty());
+        if said || part.silent {
+            self.chunks.push(Chunk { at, tokens: 0, reasoning: said && part.answer.is_empty() });
             let tokens_so_far = part.usage.and_then(|usage| usage.output);
             self.texts.push([&part.reasoning, &part.answer], tokens_so_far);
         }
@@ -273,21 +311,37 @@ impl Answer {
 
 /// Counts the tokens of an answer while it comes: those that the server counts, or events with text.
 #[derive(Debug)]
-pub struct Progress {
-    parser: SseParser,
-    decode: Decode,
-    events: u32,
-    counted: u32,
+pub struct Progress(Counter);
+
+#[derive(Debug)]
+enum Counter {
+    Events {
+        parser: SseParser,
+        decode: Decode,
+        events: u32,
+        counted: u32,
+    },
+    #[cfg(feature = "grpc")]
+    Calls(super::ppl::Counter),
 }
 
 impl Progress {
     pub(super) fn new(decode: Decode) -> Self {
-        Self { parser: SseParser::new(MAX_EVENT_BYTES), decode, events: 0, counted: 0 }
+        Self(Counter::Events { parser: SseParser::new(MAX_EVENT_BYTES), decode, events: 0, counted: 0 })
+    }
+
+    #[cfg(feature = "grpc")]
+    pub(super) fn of_calls(counter: super::ppl::Counter) -> Self {
+        Self(Counter::Calls(counter))
     }
 
     /// Takes the bytes of a read. The tokens so far.
     pub fn push(&mut self, bytes: &[u8]) -> u32 {
-        let Self { parser, decode, events, counted } = self;
+        let (parser, decode, events, counted) = match &mut self.0 {
+            Counter::Events { parser, decode, events, counted } => (parser, decode, events, counted),
+            #[cfg(feature = "grpc")]
+            Counter::Calls(calls) => return calls.push(bytes),
+        };
         // What cannot be read has no tokens; what is wrong with it is found after the stream.
         let _ = parser.push(bytes, 0, &mut |event: SseEvent<'_>| {
             if let Ok(Message::Part(part)) = decode(event.name, &String::from_utf8_lossy(event.data)) {
@@ -300,7 +354,13 @@ impl Progress {
 }
 
 impl RawRequest {
-    fn text(&self) -> String {
+    /// Whether there is an answer, and no error in its place.
+    pub(super) fn is_ok(&self) -> bool {
+        self.status.is_some_and(|status| (200..300).contains(&status))
+    }
+
+    /// The beginning of the body, to quote it.
+    pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes[..self.bytes.len().min(4 * Failure::MAX_MESSAGE)]).into_owned()
     }
 }

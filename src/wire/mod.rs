@@ -5,10 +5,16 @@ mod counts;
 mod decode;
 #[cfg(test)]
 mod framing;
+#[cfg(feature = "grpc")]
+pub(crate) mod grpc;
 mod lightllm;
 pub mod openai_chat;
 mod openai_completions;
 mod openai_embeddings;
+#[cfg(feature = "grpc")]
+mod ppl;
+#[cfg(feature = "grpc")]
+pub(crate) mod ppl_messages;
 mod prompt_list;
 mod protocol;
 mod raw;

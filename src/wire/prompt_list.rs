@@ -33,8 +33,7 @@ enum Sorted {
 
 /// The answer to each of `prompts`, as it would have come for it alone.
 pub(super) fn split(raw: &RawRequest, prompts: &[Listed]) -> Vec<RawRequest> {
-    let answered = raw.status.is_some_and(|status| (200..300).contains(&status));
-    let events = match answered {
+    let events = match raw.is_ok() {
         true if is_json(&raw.bytes) => {
             let whole = String::from_utf8_lossy(&raw.bytes);
             match sorted("message", &whole) {
@@ -69,7 +68,8 @@ pub(super) fn split(raw: &RawRequest, prompts: &[Listed]) -> Vec<RawRequest> {
     answers
 }
 
-fn of_prompt(raw: &RawRequest, prompt: &Listed) -> RawRequest {
+/// The request as if it had been made for `prompt` alone.
+pub(super) fn of_prompt(raw: &RawRequest, prompt: &Listed) -> RawRequest {
     RawRequest {
         index: prompt.index,
         user: prompt.user,

@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::decode::Progress;
 use super::prompt_list::{self, Listed};
 use super::raw::RawRequest;
+#[cfg(feature = "grpc")]
+use super::{grpc, ppl, ppl_messages};
 use super::{lightllm, openai_chat, openai_completions, openai_embeddings, tgi};
 use crate::record::RequestRecord;
 use crate::tokens::Tokenizer;
@@ -16,6 +18,7 @@ use crate::tokens::Tokenizer;
 /// Protocols of inference servers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(all(feature = "schema", not(feature = "grpc")), schemars(transform = super::protocol::with_ppl))]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// `POST /v1/chat/completions`.
@@ -29,6 +32,22 @@ pub enum Protocol {
     Lightllm,
     /// TGI's `POST /generate_stream`.
     Tgi,
+    /// PPL.LLM's gRPC service. With feature `grpc`.
+    #[cfg(feature = "grpc")]
+    Ppl,
+}
+
+/// Schemas are the same whatever this build can do: editors do not know which it is.
+#[cfg(all(feature = "schema", not(feature = "grpc")))]
+fn with_ppl(schema: &mut schemars::Schema) {
+    let ppl = serde_json::json!({
+        "const": "ppl",
+        "description": "PPL.LLM's gRPC service. With feature `grpc`.",
+        "type": "string",
+    });
+    if let Some(Value::Array(protocols)) = schema.get_mut("oneOf") {
+        protocols.push(ppl);
+    }
 }
 
 /// What is asked, whatever is spoken.
@@ -67,6 +86,26 @@ impl Protocol {
             Self::OpenaiEmbeddings => "openai-embeddings",
             Self::Lightllm => "lightllm",
             Self::Tgi => "tgi",
+            #[cfg(feature = "grpc")]
+            Self::Ppl => "ppl",
+        }
+    }
+
+    /// Whether it is spoken over gRPC: with HTTP/2 only, always in streams, and with a status behind each answer.
+    pub const fn is_grpc(self) -> bool {
+        match self {
+            #[cfg(feature = "grpc")]
+            Self::Ppl => true,
+            _ => false,
+        }
+    }
+
+    /// What the content type of a request is.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            #[cfg(feature = "grpc")]
+            Self::Ppl => grpc::CONTENT_TYPE,
+            _ => "application/json",
         }
     }
 
@@ -84,6 +123,8 @@ impl Protocol {
             Self::OpenaiEmbeddings => openai_embeddings::PATH,
             Self::Lightllm | Self::Tgi if stream => "/generate_stream",
             Self::Lightllm | Self::Tgi => "/generate",
+            #[cfg(feature = "grpc")]
+            Self::Ppl => ppl_messages::PATH,
         }
     }
 
@@ -91,7 +132,7 @@ impl Protocol {
     pub fn url(self, base_url: &str, stream: bool) -> String {
         let before = match self {
             Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiEmbeddings => base_url,
-            Self::Lightllm | Self::Tgi => base_url.rsplit_once('/').map_or(base_url, |(root, _)| root),
+            _ => base_url.rsplit_once('/').map_or(base_url, |(root, _)| root),
         };
         format!("{before}{}", self.path(stream))
     }
@@ -106,6 +147,34 @@ impl Protocol {
             Self::OpenaiEmbeddings => openai_embeddings::body(ask),
             Self::Lightllm => lightllm::body(ask),
             Self::Tgi => tgi::body(ask),
+            #[cfg(feature = "grpc")]
+            Self::Ppl => ppl::body(std::slice::from_ref(ask)),
+        }
+    }
+
+    /// Why a request cannot hold the user's own fields, if it cannot.
+    pub fn misfit(self, extra: &BTreeMap<String, Value>) -> Option<String> {
+        match self {
+            #[cfg(feature = "grpc")]
+            Self::Ppl => ppl::misfit(extra),
+            // JSON has room for everything.
+            _ => {
+                let _ = extra;
+                None
+            }
+        }
+    }
+
+    /// What of an answer's head or trailers belongs to the answer, as its last bytes; `value` gives those of a name.
+    pub(crate) fn status_bytes<'h>(self, value: impl Fn(&str) -> Option<&'h [u8]>) -> Option<Vec<u8>> {
+        match self {
+            #[cfg(feature = "grpc")]
+            Self::Ppl => grpc::trailers(value),
+            // The body of every other answer has all of it.
+            _ => {
+                let _ = value;
+                None
+            }
         }
     }
 
@@ -121,17 +190,29 @@ impl Protocol {
             Self::OpenaiEmbeddings => openai_embeddings::interpret(raw, tokenizer),
             Self::Lightllm => lightllm::interpret(raw, tokenizer),
             Self::Tgi => tgi::interpret(raw, tokenizer),
+            #[cfg(feature = "grpc")]
+            Self::Ppl => ppl::interpret(raw, tokenizer),
         }
     }
 
     /// Whether a request can hold several prompts that are answered each by itself.
     pub const fn has_lists(self) -> bool {
-        matches!(self, Self::OpenaiCompletions)
+        self.is_grpc() || matches!(self, Self::OpenaiCompletions)
     }
 
-    /// The body of one request with several prompts, where the protocol has such; `asks` differ in their texts only.
+    /// Whether the prompts of a list may be asked for answers of different lengths.
+    pub const fn lists_have_lengths(self) -> bool {
+        self.is_grpc()
+    }
+
+    /// The body of one request with several prompts, where the protocol has such; `asks` differ in their texts, and in
+    /// their lengths only if [`Self::lists_have_lengths`].
     pub fn list_body(self, asks: &[Ask<'_>]) -> Vec<u8> {
-        openai_completions::list_body(asks)
+        match self {
+            #[cfg(feature = "grpc")]
+            Self::Ppl => ppl::body(asks),
+            _ => openai_completions::list_body(asks),
+        }
     }
 
     /// Reads the answer to a list of prompts into a record for each.
@@ -139,7 +220,11 @@ impl Protocol {
     /// Counts that the server gives for the whole list are shared out as the plan's tokens are. What befalls the request
     /// befalls every prompt.
     pub fn interpret_list(self, raw: &RawRequest, prompts: &[Listed], tokenizer: &Tokenizer) -> Vec<RequestRecord> {
-        prompt_list::split(raw, prompts).iter().map(|raw| self.interpret(raw, tokenizer)).collect()
+        match self {
+            #[cfg(feature = "grpc")]
+            Self::Ppl => ppl::interpret_list(raw, prompts, tokenizer),
+            _ => prompt_list::split(raw, prompts).iter().map(|raw| self.interpret(raw, tokenizer)).collect(),
+        }
     }
 
     /// Counts the tokens of a streamed answer while it comes.
@@ -149,6 +234,8 @@ impl Protocol {
             Self::OpenaiCompletions => openai_completions::progress(),
             Self::Lightllm => lightllm::progress(),
             Self::Tgi => tgi::progress(),
+            #[cfg(feature = "grpc")]
+            Self::Ppl => ppl::progress(),
         }
     }
 }
@@ -171,6 +258,8 @@ mod tests {
             Protocol::OpenaiEmbeddings,
             Protocol::Lightllm,
             Protocol::Tgi,
+            #[cfg(feature = "grpc")]
+            Protocol::Ppl,
         ] {
             assert_eq!(serde_json::to_value(protocol).unwrap(), protocol.name());
         }
@@ -184,6 +273,8 @@ mod tests {
         assert_eq!(Protocol::OpenaiEmbeddings.url(base, false), "http://h:1/api/v1/embeddings");
         assert_eq!(Protocol::Lightllm.url(base, true), "http://h:1/api/generate_stream");
         assert_eq!(Protocol::Tgi.url(base, false), "http://h:1/api/generate");
+        #[cfg(feature = "grpc")]
+        assert_eq!(Protocol::Ppl.url("http://h:1/v1", true), "http://h:1/ppl.llm.proto.LLMService/Generation");
     }
 
     #[test]

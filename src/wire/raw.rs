@@ -28,7 +28,7 @@ pub struct RawRequest {
     pub event_stream: bool,
     /// The network reads of the body, in order; together they cover `bytes`.
     pub reads: Vec<Read>,
-    /// The body.
+    /// The body. Behind that of a gRPC answer comes the status of the call, in the form of gRPC-Web: a frame marked 0x80.
     pub bytes: Vec<u8>,
     /// When the body ended or was given up.
     pub closed: Nanos,

@@ -55,6 +55,7 @@ pub(super) fn read(data: &str) -> Option<Part> {
         answer: delta.content.unwrap_or_default(),
         finish_reason: choice.finish_reason.filter(|reason| !reason.is_empty()),
         last: false,
+        silent: false,
         usage: chunk.usage.as_ref().and_then(usage),
     })
 }

@@ -76,6 +76,27 @@ pub(crate) fn openai_chat(body: &[u8], most: usize) {
     answer(Protocol::OpenaiChat, body, most);
 }
 
+pub(crate) fn openai_completions(body: &[u8], most: usize) {
+    answer(Protocol::OpenaiCompletions, body, most);
+}
+
+pub(crate) fn openai_embeddings(body: &[u8], most: usize) {
+    answer(Protocol::OpenaiEmbeddings, body, most);
+}
+
+pub(crate) fn lightllm(body: &[u8], most: usize) {
+    answer(Protocol::Lightllm, body, most);
+}
+
+pub(crate) fn tgi(body: &[u8], most: usize) {
+    answer(Protocol::Tgi, body, most);
+}
+
+#[cfg(feature = "grpc")]
+pub(crate) fn ppl(body: &[u8], most: usize) {
+    answer(Protocol::Ppl, body, most);
+}
+
 /// The same of any protocol.
 fn answer(protocol: Protocol, body: &[u8], most: usize) {
     for (status, event_stream) in [(200, true), (200, false), (500, false)] {
@@ -126,6 +147,32 @@ mod tests {
     fn every_division_of_the_corpus_says_the_same() {
         each("sse", super::sse);
         each("openai_chat", super::openai_chat);
+        each("openai_completions", super::openai_completions);
+        each("openai_embeddings", super::openai_embeddings);
+        each("lightllm", super::lightllm);
+        each("tgi", super::tgi);
+        #[cfg(feature = "grpc")]
+        each("ppl", super::ppl);
+    }
+
+    /// The corpus is not only of failures.
+    #[test]
+    fn the_plain_answer_of_each_corpus_is_good() {
+        for (target, protocol) in [
+            ("openai_chat", Protocol::OpenaiChat),
+            ("openai_completions", Protocol::OpenaiCompletions),
+            ("openai_embeddings", Protocol::OpenaiEmbeddings),
+            ("lightllm", Protocol::Lightllm),
+            ("tgi", Protocol::Tgi),
+            #[cfg(feature = "grpc")]
+            ("ppl", Protocol::Ppl),
+        ] {
+            let files = corpus(target);
+            let Some((_, plain)) = files.iter().find(|(name, _)| name.ends_with("/plain")) else { continue };
+            let record = super::record(protocol, &[plain], 200, false);
+            assert_eq!(record.failure, None, "{target}");
+            assert_eq!(record.output_tokens, if protocol.has_tokens() { 2 } else { 0 }, "{target}");
+        }
     }
 
     /// Two tokens and their end, as each protocol's servers send them.
@@ -177,10 +224,11 @@ mod tests {
     #[test]
     fn no_bytes_are_too_strange_for_any_protocol() {
         for (_, bytes) in corpus("openai_chat") {
-            for protocol in [Protocol::OpenaiCompletions, Protocol::OpenaiEmbeddings, Protocol::Lightllm, Protocol::Tgi]
-            {
-                super::answer(protocol, &bytes, 8);
+            for check in [super::openai_completions, super::openai_embeddings, super::lightllm, super::tgi] {
+                check(&bytes, 8);
             }
+            #[cfg(feature = "grpc")]
+            super::ppl(&bytes, 8);
         }
     }
 

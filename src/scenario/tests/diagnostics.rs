@@ -165,20 +165,66 @@ fn a_bad_matrix() {
 
 #[test]
 fn what_this_version_cannot_run() {
-    let text = GOOD.replace("output_tokens = 64", "output_tokens = 64\nconversation = { turns = 4 }")
-        + "[request]\nprotocol = \"ppl\"\n";
+    let text = GOOD.replace("output_tokens = 64", "output_tokens = 64\nconversation = { turns = 4 }");
     assert_snapshot!(wrong(&text), @r#"
     error: `workload.conversation` is not supported by this version of tokpace
      --> scenarios/chatbot.toml:4:1
       |
     4 | conversation = { turns = 4 }
       | ^^^^^^^^^^^^
+    "#);
+}
 
-    error: `request.protocol = "ppl"` is not supported by this version of tokpace
-     --> scenarios/chatbot.toml:9:12
+#[cfg(not(feature = "grpc"))]
+#[test]
+fn what_this_build_cannot_run() {
+    let text = GOOD.to_owned() + "[request]\nprotocol = \"ppl\"\n";
+    assert_snapshot!(wrong(&text), @r#"
+    error: `request.protocol = "ppl"` needs the feature `grpc`
+     --> scenarios/chatbot.toml:8:12
       |
-    9 | protocol = "ppl"
+    8 | protocol = "ppl"
       |            ^^^^^
+      |
+      = hint: in `Cargo.toml`: `tokpace = { version = "0.1", features = ["grpc"] }`
+      = hint: for `cargo tokpace`: `cargo install tokpace --features grpc`
+    "#);
+}
+
+#[cfg(feature = "grpc")]
+#[test]
+fn what_grpc_leaves_no_choice_of() {
+    let request = "[request]\nprotocol = \"ppl\"\nstream = false\nhttp2 = false\nextra = { top_p = 0.5 }\n";
+    assert_snapshot!(wrong(&(GOOD.to_owned() + request)), @r#"
+    error: `ppl` always answers in a stream
+     --> scenarios/chatbot.toml:9:10
+      |
+    8 | protocol = "ppl"
+      |            ----- chosen here
+    9 | stream = false
+      |          ^^^^^
+      |
+      = hint: remove `stream = false`
+
+    error: `ppl` is spoken over HTTP/2 only
+      --> scenarios/chatbot.toml:10:9
+       |
+     8 | protocol = "ppl"
+       |            ----- chosen here
+     9 | stream = false
+    10 | http2 = false
+       |         ^^^^^
+       |
+       = hint: remove `http2 = false`
+
+    error: `ppl` cannot send this: unknown field `top_p`, expected `temperature` or `stopping_parameters`
+      --> scenarios/chatbot.toml:11:9
+       |
+     8 | protocol = "ppl"
+       |            ----- chosen here
+    ...
+    11 | extra = { top_p = 0.5 }
+       |         ^^^^^^^^^^^^^^^
     "#);
 }
 

@@ -335,3 +335,14 @@ fn a_list_of_prompts_is_a_batch_of_completions() {
     let cancelled = said(&(batch + "cancel = { rate = \"10%\", after = \"1s\" }\n"));
     assert_eq!(cancelled, ["`request.cancel` cannot give up one prompt of a list"]);
 }
+
+#[cfg(feature = "grpc")]
+#[test]
+fn a_call_of_ppl_may_have_answers_of_several_lengths() {
+    let request = "[request]\nprotocol = \"ppl\"\nprompt_list = true\nextra = { temperature = 0.5 }\n";
+    let batch = GOOD.replace("concurrency = 8", "batch = 8").replace("output_tokens = 64", "output_tokens = [8, 64]");
+    let case = one(&(batch + request));
+    let (options, lengths) = (case.request, case.workload.output_tokens);
+    assert_eq!((options.protocol, options.http2, options.stream), (Protocol::Ppl, true, true));
+    assert_eq!(lengths, Length::List(vec![8, 64]));
+}

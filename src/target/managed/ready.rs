@@ -22,10 +22,35 @@ pub(super) enum NotReady {
     TooLate(String),
 }
 
-/// Waits until `url` answers with a status of 200 to 299.
+/// What shows that a server is ready.
+pub(super) enum Question {
+    /// This URL answers with a status of 200 to 299.
+    Answers(String),
+    /// This port takes a connection.
+    Listens(u16),
+}
+
+impl Question {
+    /// Asks once; the error says why it is not ready.
+    async fn ask(&self, client: &Transport) -> Result<(), String> {
+        match self {
+            Self::Answers(url) => match client.client.get(url).timeout(ANSWER).send().await {
+                Ok(answer) if answer.status().is_success() => Ok(()),
+                Ok(answer) => Err(format!("it answered with status {}", answer.status().as_u16())),
+                Err(error) => Err(classify(&error).1),
+            },
+            Self::Listens(port) => {
+                let connecting = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, *port));
+                connecting.await.map(drop).map_err(|error| format!("failed to connect: {error}"))
+            }
+        }
+    }
+}
+
+/// Waits until the answer to `question` is yes.
 pub(super) fn wait(
     client: &Transport,
-    url: &str,
+    question: &Question,
     limit: Duration,
     process: &Process,
     stop: &AtomicBool,
@@ -36,7 +61,7 @@ pub(super) fn wait(
     let mut last = String::from("it was not asked");
     loop {
         let answer = async {
-            let request = client.client.get(url).timeout(ANSWER).send();
+            let request = question.ask(client);
             // The wait for an answer must not hide that the server has ended.
             let watch = async {
                 while process.ended(Duration::ZERO).is_none()
@@ -52,9 +77,8 @@ pub(super) fn wait(
             }
         };
         match runtime.block_on(answer) {
-            Some(Ok(answer)) if answer.status().is_success() => return Ok(()),
-            Some(Ok(answer)) => last = format!("it answered with status {}", answer.status().as_u16()),
-            Some(Err(error)) => last = classify(&error).1,
+            Some(Ok(())) => return Ok(()),
+            Some(Err(reason)) => last = reason,
             None => {}
         }
         if let Some(ended) = process.ended(EVERY) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::process::Process;
 use super::protocol::Launch;
-use super::ready::{self, NotReady};
+use super::ready::{self, NotReady, Question};
 use super::{Ended, ManagedError, log};
 use crate::engine::Transport;
 use crate::environment::{EnvError, Environment};
@@ -104,9 +104,12 @@ impl ManagedServer {
             other => other,
         });
         let process = self.process.insert(started?);
-        let url = format!("http://127.0.0.1:{}{}", self.port, self.settings.ready_path);
+        let question = match self.settings.ready_path.as_str() {
+            "" => Question::Listens(self.port),
+            path => Question::Answers(format!("http://127.0.0.1:{}{path}", self.port)),
+        };
         let limit = self.settings.ready_timeout;
-        if let Err(why) = ready::wait(client, &url, limit.duration(), process, stop) {
+        if let Err(why) = ready::wait(client, &question, limit.duration(), process, stop) {
             let tail = if matches!(why, NotReady::Ended(_)) { self.tail() } else { String::new() };
             self.stop();
             return Err(match why {
