@@ -18,11 +18,13 @@ mod open;
 mod paths;
 mod session;
 mod signal;
+mod soak;
 mod sources;
 mod tally;
 mod trial;
 pub(crate) mod verdict;
 mod wall;
+mod watched;
 
 pub use args::RunFlags;
 pub use discover::{DiscoverError, Scenario};
