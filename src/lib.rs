@@ -59,9 +59,10 @@
 //!
 //! # Features
 //!
-//! All but `grpc` are on by default. A test target needs none of them, and is built sooner without.
+//! All but `gpu` and `grpc` are on by default. A test target needs none of them, and is built sooner without.
 //!
 //! - `cli`: the binary `cargo-tokpace`, and the modules that only it needs: [`cli`], [`predict`] and [`selftest`].
+//! - `gpu`: NVIDIA graphics cards beside a managed server: use and memory over time, names and driver as conditions.
 //! - `grpc`: `protocol = "ppl"` in a scenario, and PPL.LLM's service in the embedded server.
 //! - `http2`: `http2 = true` in a scenario, and HTTP/2 in the embedded server.
 //! - `schema`: `cargo tokpace schema`, which writes JSON Schemas of the files for editors.
@@ -105,6 +106,7 @@
 //! | `trials.json` | each trial's values ([`report::RunTrials`]) |
 //! | `plan.jsonl` | each planned request: lengths and times, no texts |
 //! | `requests.jsonl` | each request that was sent, with its times in nanoseconds, tokens and failure |
+//! | `server.jsonl` | each look at the server, once a second: its counters, its memory and processor time |
 //! | `report.md` | the report for people |
 //! | `summary.tsv` | a line a check, to paste |
 //! | `log.txt` | what happened when |
@@ -142,6 +144,7 @@ pub mod target;
 pub mod tokens;
 pub mod toml_file;
 pub mod units;
+pub mod watch;
 pub mod wire;
 
 /// Makes the `main` of a test target with `harness = false`: the scenarios of the package become its tests.

@@ -108,6 +108,44 @@ impl fmt::Display for Share {
     }
 }
 
+/// How much something may grow in a minute, written with its unit: `"1MiB/min"`, `"40MiB/h"`. In bytes a minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+pub struct Growth(pub f64);
+
+const SIZE_UNITS: [(&str, f64); 4] =
+    [("GiB", 1024.0 * 1024.0 * 1024.0), ("MiB", 1024.0 * 1024.0), ("KiB", 1024.0), ("B", 1.0)];
+
+impl FromStr for Growth {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let fail = || {
+            UnitError(format!(
+                "`{text}` is not a growth; write a size and `/min` or `/h`, such as `1MiB/min` or `40MiB/h`"
+            ))
+        };
+        let (size, per) = text.split_once('/').ok_or_else(fail)?;
+        let minutes = match per.trim() {
+            "min" => 1.0,
+            "h" => 60.0,
+            _ => return Err(fail()),
+        };
+        let size = size.trim();
+        let (unit, bytes) = SIZE_UNITS.iter().find(|(unit, _)| size.ends_with(unit)).ok_or_else(fail)?;
+        let number: f64 = size[..size.len() - unit.len()].trim().parse().map_err(|_| fail())?;
+        let value = number * bytes / minutes;
+        if value.is_finite() && number >= 0.0 { Ok(Self(value)) } else { Err(fail()) }
+    }
+}
+
+impl fmt::Display for Growth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, bytes) = SIZE_UNITS.iter().find(|(_, bytes)| self.0 >= *bytes).unwrap_or(&SIZE_UNITS[3]);
+        // Rounded to hide binary noise.
+        write!(f, "{}{unit}/min", (self.0 / bytes * 1e3).round() / 1e3)
+    }
+}
+
 macro_rules! text_form {
     ($type:ty, $name:literal, $pattern:literal, $about:literal) => {
         impl Serialize for $type {
@@ -140,6 +178,7 @@ text_form!(
     "a length of time with its unit: 25us, 300ms, 2s, 10m, 1h"
 );
 text_form!(Share, "Share", r"^-?[0-9.]+\s*%$", "a percentage: 5%");
+text_form!(Growth, "Growth", r"^[0-9.]+\s*(B|KiB|MiB|GiB)\s*/\s*(min|h)$", "growth of memory: 1MiB/min, 40MiB/h");
 
 #[cfg(test)]
 mod tests {
@@ -162,6 +201,24 @@ mod tests {
         for text in ["", "5", "ms", "-1s", "5 parsecs", "1e3s", "9999999999h"] {
             let error = text.parse::<Time>().unwrap_err().to_string();
             assert!(error.contains("write a number and a unit"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn growths_read_and_print_alike() {
+        for (text, bytes, printed) in [
+            ("1MiB/min", 1_048_576.0, "1MiB/min"),
+            ("1.5 KiB / min", 1536.0, "1.5KiB/min"),
+            ("60GiB/h", 1_073_741_824.0, "1GiB/min"),
+            ("0B/min", 0.0, "0B/min"),
+        ] {
+            let growth: Growth = text.parse().unwrap();
+            assert!((growth.0 - bytes).abs() < 1e-6, "{text}");
+            assert_eq!(growth.to_string(), printed);
+        }
+        for text in ["", "1MiB", "1MB/min", "-1MiB/min", "MiB/min", "1MiB/s", "infMiB/min", "NaNB/h"] {
+            let error = text.parse::<Growth>().unwrap_err().to_string();
+            assert!(error.contains("such as `1MiB/min`"), "{text}: {error}");
         }
     }
 

@@ -43,7 +43,8 @@ pub(super) fn run(args: &RunArgs, line: &[String], out: &mut dyn Write) -> Resul
         }
         for case in &cases {
             if session.ignores(case) {
-                writeln!(out, "{} ... ignored (a comparison of variants, and `--against` is given)", case.name)?;
+                let what = if case.soak.is_some() { "a soak test" } else { "a comparison of variants" };
+                writeln!(out, "{} ... ignored ({what}, and `--against` is given)", case.name)?;
                 continue;
             }
             let report = session.run_case(case).map_err(|error| CliError::Failed {

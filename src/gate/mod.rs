@@ -5,6 +5,7 @@ mod check;
 mod errors;
 mod evidence;
 mod judge;
+mod leak;
 mod lines;
 mod looks;
 mod paired;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use absolute::{Absolute, absolute};
 pub use judge::{JudgeError, judge};
+pub use leak::leak;
 pub use lines::{Outcome, judge_lines};
 pub use looks::{FEWEST, Look, looks};
 pub use power::pairs_needed;

@@ -7,7 +7,7 @@ use crate::harness::measure::{self, Measured, Until};
 use crate::harness::session::Session;
 use crate::harness::trial::Context;
 use crate::harness::verdict::{self, Evidence};
-use crate::harness::{MeasureError, conclude, now, sources};
+use crate::harness::{MeasureError, conclude, now, soak, sources, watched};
 use crate::report::{self, BaselineInfo, CaseReport};
 use crate::scenario::Case;
 use crate::target::{Fingerprint, of_case};
@@ -107,6 +107,7 @@ impl Session {
                 job_noise: self.profile.job_noise,
             },
         )?;
+        report.checks.extend(soak::check(&case, &tally));
         report.verdict = if measured.given_up || measured.interrupted || tally.trials.is_empty() {
             Verdict::Invalid
         } else {
@@ -127,10 +128,12 @@ impl Session {
         report.pairs_used = tally.trials.len() as u32;
         conclude::count(&mut report, &tally);
         conclude::prefix(&mut report, &case, &measured.plan, &tally, None);
+        watched::conclude(&mut report, &tally, None);
+        soak::conclude(&mut report, &case, &tally);
         report.seconds = measured.seconds;
         report.conditions.clone_from(&fingerprint.conditions);
         report.subject.clone_from(&fingerprint.subject);
-        if report.verdict != Verdict::Invalid {
+        if report.verdict != Verdict::Invalid && !self.stores_nothing(&case) {
             let job = Job {
                 recorded: report.recorded.clone(),
                 tokpace: env!("CARGO_PKG_VERSION").into(),
@@ -145,6 +148,12 @@ impl Session {
         report.failed = verdict::failing_rule(report.verdict, &report.checks, &case.gate, ci, quick)
             .filter(|_| self.recorded.is_none() || report.verdict == Verdict::Invalid);
         Ok(report)
+    }
+
+    /// Whether there is nothing of a case to compare with later: a soak test without comparisons, unless it is
+    /// recorded by name.
+    fn stores_nothing(&self, case: &Case) -> bool {
+        case.soak.is_some() && case.gate.comparisons().next().is_none() && self.recorded.is_none()
     }
 
     /// Writes, accepts or clears a pending baseline, as the update mode says.

@@ -7,7 +7,7 @@ use crate::harness::bench::{Bench, Role};
 use crate::harness::session::Session;
 use crate::harness::tally::Tally;
 use crate::harness::trial::{Context, Runner, Taken};
-use crate::harness::{MeasureError, conclude, sources, verdict};
+use crate::harness::{MeasureError, conclude, sources, verdict, watched};
 use crate::measure::{Expected, Invalid, check_trust, gives_up, pause};
 use crate::metric::{Metric, MetricId, Statistic};
 use crate::plan::{Plan, Words};
@@ -398,6 +398,7 @@ impl Session {
         }
         conclude::count(&mut report, candidate);
         conclude::prefix(&mut report, case, &joint.plan, candidate, Some(reference));
+        watched::conclude(&mut report, candidate, Some(reference));
         report.seconds = joint.seconds;
         if let Some(bench) = &mut self.bench {
             report.client = candidate.client();

@@ -19,11 +19,13 @@ mod paths;
 mod servers;
 mod session;
 mod signal;
+mod soak;
 mod sources;
 mod tally;
 mod trial;
 pub(crate) mod verdict;
 mod wall;
+mod watched;
 
 pub use args::RunFlags;
 pub use discover::{DiscoverError, Scenario};

@@ -7,6 +7,7 @@ use crate::harness::bench::Role;
 use crate::harness::{MeasureError, Servers, Session};
 use crate::profile::{Profile, ProfileKind};
 use crate::target::{self, ManagedError, Opening, Target, TargetError};
+use crate::watch;
 
 impl Session {
     /// Starts or finds the target of one side.
@@ -40,7 +41,14 @@ impl Session {
         if let Err(TargetError::Managed(why)) = &opened {
             self.unstarted.push((name, why.to_string()));
         }
-        Ok(opened?)
+        let target = opened?;
+        if cfg!(feature = "gpu") && self.flags.verbose && role == Role::Candidate && target.managed.is_some() {
+            match watch::gpus() {
+                Ok(gpus) => self.say(&format!("tokpace: watching {}, driver {}", gpus.names.join(", "), gpus.driver)),
+                Err(why) => self.say(&format!("tokpace: no graphics card is watched: {why}")),
+            }
+        }
+        Ok(target)
     }
 
     /// Starts what the test target brings along, once, for profiles that can name it.

@@ -126,7 +126,8 @@ impl Session {
         let ci = baseline::is_ci(lookup);
         let scenarios = discover::scenarios(&paths)?;
         let all = scenarios.iter().filter_map(|s| s.cases.as_ref().ok()).flatten();
-        let family = all.filter(|case| against.is_none() || case.compare.is_none()).cloned().collect();
+        let family =
+            all.filter(|case| against.is_none() || (case.compare.is_none() && case.soak.is_none())).cloned().collect();
         let machine = Machine::read(&paths.root);
         let started = wall::now();
         let id = environment.get("NEXTEST_RUN_ID").map_or_else(|| wall::run_id(&started), names::file_name);
@@ -234,9 +235,10 @@ impl Session {
         self.selected = Some(names.into_iter().collect());
     }
 
-    /// Whether this run leaves the case out: against another profile, variants of one are not compared.
+    /// Whether this run leaves the case out: against another profile, variants of one are not compared, and no server
+    /// is up for as long as a soak test takes.
     pub fn ignores(&self, case: &Case) -> bool {
-        self.against.is_some() && case.compare.is_some()
+        self.against.is_some() && (case.compare.is_some() || case.soak.is_some())
     }
 
     /// The cases that are measured together with this one.

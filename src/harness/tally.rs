@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::gate::TrialValues;
 use crate::harness::trial::Taken;
+use crate::harness::watched;
 use crate::measure::Trial;
 use crate::pacer::Lateness;
 use crate::record::TokenSource;
 use crate::report::{ClientInfo, PrefixSide};
 use crate::target::PrefixCounters;
 use crate::units::{Nanos, millis};
+use crate::watch::Observed;
 
 /// The valid trials of one side, and what the client noticed in all of them.
 #[derive(Debug)]
@@ -30,6 +32,10 @@ pub(crate) struct Tally {
     /// Prompt tokens from the server's cache, by its `usage`; `None` if it never said.
     cached_tokens: Option<u64>,
     counters: Option<PrefixCounters>,
+    /// What was seen of the server in each trial.
+    pub(crate) observed: Vec<Observed>,
+    /// Seconds from the first to the last request of each trial, added up.
+    pub(crate) loaded: f64,
 }
 
 impl Default for Tally {
@@ -46,6 +52,8 @@ impl Default for Tally {
             input_tokens: 0,
             cached_tokens: None,
             counters: None,
+            observed: Vec::new(),
+            loaded: 0.0,
         }
     }
 }
@@ -75,9 +83,11 @@ impl Tally {
                 *self.cached_tokens.get_or_insert(0) += u64::from(cached);
             }
         }
-        if let Some(counters) = taken.counters {
+        if let Some(counters) = watched::prefix(&taken.observed) {
             self.counters = Some(self.counters.unwrap_or_default().plus(counters));
         }
+        self.observed.push(taken.observed.clone());
+        self.loaded += summary.whole.seconds();
     }
 
     /// Share of the answers that were off their planned length.

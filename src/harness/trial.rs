@@ -10,7 +10,7 @@ use crate::engine::{Outgoing, Recording, Round};
 use crate::gate::TrialValues;
 use crate::harness::bench::{Role, Side};
 use crate::harness::tally::client_info;
-use crate::harness::{MeasureError, RunFolder, Stop, now};
+use crate::harness::{MeasureError, RunFolder, Stop, now, watched};
 use crate::measure::{Client, RequestMetrics, Trial, TrialSummary, kept, row};
 use crate::names;
 use crate::pacer::Lateness;
@@ -19,7 +19,7 @@ use crate::record::{Failure, FailureClass, Phase, RequestRecord};
 use crate::redact::Redactor;
 use crate::report::{ClientInfo, TrialReport};
 use crate::scenario::Case;
-use crate::target::PrefixCounters;
+use crate::watch::{Observed, Sample, ServerView};
 use crate::wire::{Ask, Listed, RawRequest};
 
 /// What every round of a run shares.
@@ -42,8 +42,8 @@ pub(crate) struct Taken {
     /// A signal ended it early.
     pub(crate) interrupted: bool,
     pub(crate) seconds: f64,
-    /// What the server's own counters say of its prefix cache.
-    pub(crate) counters: Option<PrefixCounters>,
+    /// What was seen of the server.
+    pub(crate) observed: Observed,
     /// How late the steps of an embedded server were.
     pub(crate) server_late: Option<Lateness>,
     side: &'static str,
@@ -69,8 +69,17 @@ impl Taken {
             new_connections: summary.new_connections,
             coalesced: summary.coalesced,
             client: self.client.clone(),
+            server: ServerView::of(std::slice::from_ref(&self.observed)),
         }
     }
+}
+
+/// What the measured requests of a trial left behind.
+struct Sent {
+    trial: Trial,
+    interrupted: bool,
+    server_late: Option<Lateness>,
+    samples: Vec<Sample>,
 }
 
 /// Whether the server may have gone while it had the request.
@@ -113,21 +122,20 @@ impl<'r, 'c> Runner<'r, 'c> {
         let started = now();
         let begin = Instant::now();
         self.unmeasured(&plan.prime, 1, "prime", number)?;
-        let watched = plan.shares_prefix;
-        let before = if watched { self.side.target.prefix_counters() } else { None };
         if let Some(server) = &self.side.target.embedded {
             server.clear_lateness();
         }
-        let (trial, recording, server_late) = self.measured(plan, number)?;
+        let Sent { trial, interrupted, server_late, samples } = self.measured(plan, number)?;
+        let lines = watched::lines(&self.case.name, number, self.side.role, &samples);
+        self.context.folder.append("server.jsonl", &lines)?;
         self.side.used = true;
-        let after = if before.is_some() { self.side.target.prefix_counters() } else { None };
         let summary = TrialSummary::of(&trial, &self.case.slo);
         Ok(Taken {
             number,
             row: row(&summary, &kept(self.case, summary.n)),
-            interrupted: recording.interrupted,
+            interrupted,
             seconds: begin.elapsed().as_secs_f64(),
-            counters: before.zip(after).map(|(before, after)| after.since(before)),
+            observed: watched::observed(samples, &summary),
             side: self.side.role.name(),
             started,
             client: client_info(&trial, server_late.as_ref()),
@@ -166,14 +174,16 @@ impl<'r, 'c> Runner<'r, 'c> {
         ended.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    fn measured(&mut self, plan: &Plan, number: u32) -> Result<(Trial, Recording, Option<Lateness>), MeasureError> {
+    fn measured(&mut self, plan: &Plan, number: u32) -> Result<Sent, MeasureError> {
         // A list is one request on the wire, and the next one goes when it is answered.
         let (list, pacing) = match plan.pacing {
             Pacing::Batch { size } if self.case.request.prompt_list => (Some(size), Pacing::Batch { size: 1 }),
             pacing => (None, pacing),
         };
         let outgoing = self.outgoing(&plan.requests, list, "m", number);
+        let watch = watched::begin(self.side);
         let recording = self.run(outgoing, pacing, plan.duration)?;
+        let samples = watch.end();
         let server_late =
             self.side.target.embedded.as_ref().map(crate::sim::Server::lateness).filter(|late| late.count() > 0);
         let records = self.interpret(&recording, &plan.requests, list);
@@ -202,7 +212,7 @@ impl<'r, 'c> Runner<'r, 'c> {
                 },
             },
         };
-        Ok((trial, recording, server_late))
+        Ok(Sent { trial, interrupted: recording.interrupted, server_late, samples })
     }
 
     fn run(

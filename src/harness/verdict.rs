@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::baseline::Baseline;
 use crate::gate::{self, CaseInput, CheckInput, CheckVerdict, Job, Mode, Pair, Suite, TrialValues, Verdict};
+use crate::harness::soak;
 use crate::metric::{Better, Metric, Scale, Shape};
 use crate::report::CheckReport;
 use crate::scenario::{Case, Check, Gate, OnInconclusive, OnMissing, Reference};
@@ -225,6 +226,7 @@ pub(crate) fn failing_rule(
 ) -> Option<String> {
     match verdict {
         Verdict::Regressed => Some("a check is worse than its tolerance allows".into()),
+        Verdict::Exceeded if leaks(checks) => Some("the server leaks memory".into()),
         Verdict::Exceeded => Some("a fixed limit is missed".into()),
         Verdict::Invalid => Some("what was measured is no measurement".into()),
         Verdict::Missing => match (gate.on_missing_baseline, ci) {
@@ -241,6 +243,9 @@ pub(crate) fn failing_rule(
             .filter(|check| check.judged.verdict == Verdict::Inconclusive && !check.judged.advisory)
             .find(|check| check.judged.detectable.is_none_or(|size| size > gate.blind_above))
             .map(|check| {
+                if soak::is_soak(check) {
+                    return format!("`{}` is inconclusive, and in CI nobody looks again", check.judged.metric);
+                }
                 format!(
                     "`{}` is inconclusive and a slowdown of {} could not have been seen (`blind_above`)",
                     check.judged.metric,
@@ -249,6 +254,12 @@ pub(crate) fn failing_rule(
             }),
         Verdict::Inconclusive | Verdict::Unresolved | Verdict::Pass | Verdict::Improved => None,
     }
+}
+
+/// Whether all that is missed is the growth that a soak test allows.
+fn leaks(checks: &[CheckReport]) -> bool {
+    let missed = |check: &&CheckReport| check.judged.verdict == Verdict::Exceeded && !check.judged.advisory;
+    checks.iter().any(|check| missed(&check)) && checks.iter().filter(missed).all(soak::is_soak)
 }
 
 /// Medians over trials of every value they hold.

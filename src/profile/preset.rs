@@ -44,6 +44,10 @@ pub struct Server {
     pub kv_usage: &'static str,
     /// Counter of the requests that had to give up their place in the key-value cache.
     pub preemptions: &'static str,
+    /// Counter of prompt tokens.
+    pub prompt_tokens: &'static str,
+    /// Counter of answer tokens.
+    pub generation_tokens: &'static str,
     /// What switches its prefix cache on and off.
     pub prefix_caching: Option<[CacheSwitch; 2]>,
     /// Path that empties the prefix cache when something is posted to it.
@@ -73,6 +77,8 @@ const UNKNOWN: Server = Server {
     waiting: "",
     kv_usage: "",
     preemptions: "",
+    prompt_tokens: "",
+    generation_tokens: "",
     prefix_caching: None,
     cache_reset: None,
     version: Some(["/version", "version"]),
@@ -88,6 +94,8 @@ const VLLM: Server = Server {
     waiting: "vllm:num_requests_waiting",
     kv_usage: "vllm:kv_cache_usage_perc",
     preemptions: "vllm:num_preemptions",
+    prompt_tokens: "vllm:prompt_tokens",
+    generation_tokens: "vllm:generation_tokens",
     prefix_caching: Some([flags(&["--enable-prefix-caching"]), flags(&["--no-enable-prefix-caching"])]),
     // Only with `VLLM_SERVER_DEV_MODE=1`.
     cache_reset: Some("/reset_prefix_cache"),
@@ -101,6 +109,8 @@ const SGLANG: Server = Server {
     waiting: "sglang:num_queue_reqs",
     kv_usage: "sglang:token_usage",
     preemptions: "sglang:num_retracted_reqs",
+    prompt_tokens: "sglang:prompt_tokens",
+    generation_tokens: "sglang:generation_tokens",
     prefix_caching: Some([flags(&[]), flags(&["--disable-radix-cache"])]),
     cache_reset: Some("/flush_cache"),
     version: Some(["/get_server_info", "version"]),
@@ -113,6 +123,8 @@ const LLAMA_CPP: Server = Server {
     prefix: &[[&["llamacpp:prompt_tokens", "llamacpp:prompt_tokens_cached"], &["llamacpp:prompt_tokens_cached"]]],
     running: "llamacpp:requests_processing",
     waiting: "llamacpp:requests_deferred",
+    prompt_tokens: "llamacpp:prompt_tokens",
+    generation_tokens: "llamacpp:tokens_predicted",
     prefix_caching: Some([flags(&["--cache-prompt"]), flags(&["--no-cache-prompt"])]),
     version: Some(["/props", "build_info"]),
     ..UNKNOWN
@@ -122,6 +134,8 @@ const TGI: Server = Server {
     ready_path: "/health",
     running: "tgi_batch_current_size",
     waiting: "tgi_queue_size",
+    prompt_tokens: "tgi_request_input_length_sum",
+    generation_tokens: "tgi_request_generated_tokens_sum",
     prefix_caching: Some([
         CacheSwitch { args: &[], env: &[("PREFIX_CACHING", "1")] },
         CacheSwitch { args: &[], env: &[("PREFIX_CACHING", "0")] },
@@ -142,6 +156,8 @@ const LIGHTLLM: Server = Server {
     running: "lightllm_batch_current_size",
     waiting: "lightllm_queue_size",
     kv_usage: "lightllm_kv_cache_utilization_ratio",
+    prompt_tokens: "lightllm_request_input_length_sum",
+    generation_tokens: "lightllm_request_generated_tokens_sum",
     prefix_caching: Some([flags(&[]), flags(&["--disable_dynamic_prompt_cache"])]),
     ..UNKNOWN
 };

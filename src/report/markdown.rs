@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::gate::Verdict;
 use crate::report::check_text::{change, detectable, loud, measured, word};
-use crate::report::number;
 use crate::report::{CaseReport, RunReport};
+use crate::report::{number, server};
 
 /// `report.md` of a run: verdict first, then a table a case, then what is known of the machine and the client.
 pub fn markdown(run: &RunReport) -> String {
@@ -42,6 +42,7 @@ pub fn markdown(run: &RunReport) -> String {
     for case in &run.cases {
         section(&mut text, case);
     }
+    server::section(&mut text, run);
     machine(&mut text, run);
     text
 }

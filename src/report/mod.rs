@@ -10,6 +10,7 @@ mod model;
 mod number;
 #[cfg(feature = "cli")]
 mod plan_table;
+mod server;
 mod text;
 mod tsv;
 mod verdict_text;
@@ -22,9 +23,11 @@ pub use model::{
     BaselineInfo, Calibration, CaseReport, CaseTrials, CheckReport, ClientInfo, Invalidated, PrefixReport, PrefixSide,
     ReferenceInfo, RunInfo, RunReport, RunTrials, TrialReport,
 };
-pub(crate) use number::percent;
+pub(crate) use number::{percent, plain};
 #[cfg(feature = "cli")]
 pub use plan_table::{Amount, CasePlan, Price, plan_json, plan_table};
+pub(crate) use server::in_words as growth_in_words;
+pub use server::{GrowthReport, ServerReport};
 pub use text::table;
 pub use tsv::tsv;
 pub use verdict_text::verdict_text;

@@ -7,8 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{CheckVerdict, Mode, TrialValues, Verdict};
+use crate::report::ServerReport;
 use crate::scenario::Case;
 use crate::target::Machine;
+use crate::watch::ServerView;
 
 /// `run.json`: a run and the verdict of each of its cases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -137,6 +139,9 @@ pub struct CaseReport {
     pub reference: Option<ReferenceInfo>,
     /// What the prefix cache did, where prompts share prefixes.
     pub prefix: Option<PrefixReport>,
+    /// The server's own view; absent where nothing could be seen of it, and in reports of before 0.1.
+    #[serde(default)]
+    pub server: Option<ServerReport>,
 }
 
 impl CaseReport {
@@ -171,6 +176,7 @@ impl CaseReport {
             mode: Mode::Stored,
             reference: None,
             prefix: None,
+            server: None,
         }
     }
 }
@@ -340,4 +346,7 @@ pub struct TrialReport {
     pub coalesced: u64,
     /// What the client noticed about itself.
     pub client: ClientInfo,
+    /// The server's own view.
+    #[serde(default)]
+    pub server: Option<ServerView>,
 }

@@ -66,6 +66,21 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{percent} %")
 }
 
+/// A number with up to one digit behind the point: `3`, `7.4`.
+pub(crate) fn plain(value: f64) -> String {
+    let value = (value * 10.0).round() / 10.0;
+    // Rounding leaves a sign on nothing.
+    format!("{}", value + 0.0)
+}
+
+/// A number of bytes: `812 KiB`, `3.4 GiB`; with its sign where it is a change.
+pub(crate) fn bytes(value: f64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let step = UNITS.iter().enumerate().rev().find(|(step, _)| value.abs() >= 1024_f64.powi(*step as i32));
+    let (step, unit) = step.unwrap_or((0, &"B"));
+    format!("{} {unit}", plain(value / 1024_f64.powi(step as i32)))
+}
+
 /// Six digits behind the point: more than any figure deserves, and the same on every machine.
 pub(super) fn six_digits(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
@@ -98,6 +113,9 @@ mod tests {
         assert_eq!(points(0.005), "+0.50 pp");
         assert_eq!(percent(0.03), "3 %");
         assert_eq!(percent(0.0049), "0.5 %");
+        assert_eq!([plain(3.04), plain(7.36), plain(-0.01)], ["3", "7.4", "0"]);
+        assert_eq!([bytes(0.0), bytes(1023.0), bytes(3.45 * 1_048_576.0)], ["0 B", "1023 B", "3.5 MiB"]);
+        assert_eq!([bytes(-2048.0), bytes(8e12)], ["-2 KiB", "7.3 TiB"]);
         assert_eq!((count(1, "job"), count(3, "job")), ("1 job".to_owned(), "3 jobs".to_owned()));
     }
 

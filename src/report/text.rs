@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use crate::gate::{Mode, Verdict};
 use crate::report::check_text::{change, loud, measured, multiple};
 use crate::report::lines::{WIDTH, clipped, wrapped};
-use crate::report::number;
 use crate::report::verdict_text::grouped;
 use crate::report::{Calibration, CaseReport, CheckReport, RunReport};
+use crate::report::{number, server};
 
 /// Columns of a check: its metric, its value, what it is compared with, its verdict. Two are the indent and three lie
 /// between them.
@@ -45,6 +45,8 @@ pub fn table(run: &RunReport, verbose: bool) -> String {
             lines.extend(no_measurement(case));
         } else {
             lines.extend(case.checks.iter().filter(|check| shown(check, verbose)).map(row));
+            let remark = case.server.as_ref().and_then(server::remark);
+            lines.extend(remark.map(|remark| wrapped("  ", "  ", &remark)));
         }
     }
     lines.push(rule);

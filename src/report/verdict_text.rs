@@ -8,8 +8,8 @@ use crate::report::check_text::{
 };
 use crate::report::hints::hints;
 use crate::report::lines::wrapped;
-use crate::report::number;
 use crate::report::{CaseReport, CheckReport, Invalidated, PrefixReport, PrefixSide};
+use crate::report::{number, server};
 
 /// Most reasons for invalid trials that are listed.
 const REASONS_SHOWN: usize = 4;
@@ -37,6 +37,7 @@ pub fn verdict_text(case: &CaseReport, verbose: bool) -> String {
         lines.push(item("reference and candidate differ in: ", &reference.differences.join(", ")));
     }
     lines.extend(case.prefix.as_ref().filter(|_| !case.verdict.holds() || verbose).map(prefix_cache));
+    lines.extend(case.server.as_ref().and_then(server::remark).map(|remark| item("", &remark)));
     if let Some(baseline) = &case.baseline {
         let jobs = number::count(u64::from(baseline.jobs), "job");
         lines.push(format!("  baseline: {} ({jobs}, the latest of {})", baseline.path, day(&baseline.recorded)));

@@ -21,15 +21,24 @@ pub(super) struct Facts {
     against: Against,
     /// Requests of a trial that no duration cuts short, cancelled ones left out.
     requests: Option<u32>,
+    /// Whether it is about memory in the first place, so that there are no checks by default but that of errors.
+    soak: bool,
 }
 
 impl Facts {
-    pub(super) fn of(load: &Load, request: &RequestOptions, slo: &Slo, against: Against) -> Self {
+    pub(super) fn of(load: &Load, request: &RequestOptions, slo: &Slo, against: Against, soak: bool) -> Self {
         // None at all is an error of its own, which needs no warning beside it.
         let requests = load.requests.filter(|requests| *requests > 0 && load.duration.is_none());
         let cancelled = |requests| request.cancel.map_or(0, |cancel| cancel.of(requests as usize) as u32);
         let requests = requests.map(|requests| requests - cancelled(requests));
-        Self { protocol: request.protocol, stream: request.stream, slo: !slo.limits.is_empty(), against, requests }
+        Self {
+            protocol: request.protocol,
+            stream: request.stream,
+            slo: !slo.limits.is_empty(),
+            against,
+            requests,
+            soak,
+        }
     }
 }
 
@@ -97,7 +106,7 @@ pub(super) fn resolve(file: &GateFile, facts: &Facts, checker: &mut Checker<'_, 
             }
         }
     }
-    if file.limits.is_empty() {
+    if file.limits.is_empty() && !facts.soak {
         checks = defaults::checks(facts.protocol, facts.stream, facts.slo, facts.against);
     } else if !checks.iter().any(|check| check.metric.metric == Metric::ErrorRate) {
         checks.push(defaults::error_rate(facts.against));

@@ -2,7 +2,7 @@
 
 use super::{Against, Check, Limit};
 use crate::metric::MetricId;
-use crate::units::Time;
+use crate::units::{Growth, Time};
 use crate::wire::Protocol;
 
 /// Seed of the plan.
@@ -23,6 +23,12 @@ pub(super) const MIN_TRIALS: u32 = 6;
 pub(super) const MIN_PAIRS: u32 = 6;
 /// Trials with `--quick`.
 pub(super) const QUICK_TRIALS: u32 = 2;
+/// How much a server's memory may grow in a soak test: 1 MiB a minute.
+pub(super) const RSS_GROWTH: Growth = Growth(1024.0 * 1024.0);
+/// Part of a soak test's trial in which the server still takes what it needs.
+pub(super) const SETTLE: f64 = 0.2;
+/// Trials of a soak test.
+pub(super) const SOAK_TRIALS: u32 = 1;
 /// The slowdown that an inconclusive verdict must have been able to see.
 pub(super) const BLIND_ABOVE: f64 = 0.25;
 

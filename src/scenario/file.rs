@@ -9,7 +9,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{DatasetFormat, OnInconclusive, OnMissing, Protocol};
-use crate::units::{Share, Time};
+use crate::units::{Growth, Share, Time};
 
 /// A performance test of an LLM inference server: what is sent, how fast, how often it is repeated, what must hold.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -36,6 +36,8 @@ pub(super) struct ScenarioFile {
     pub slo: BTreeMap<String, Time>,
     /// Two variants of the target to compare with one another in place of a baseline.
     pub compare: Option<CompareFile>,
+    /// Load for a long time, to see whether the memory of a managed server grows without end.
+    pub soak: Option<SoakFile>,
 }
 
 /// Prompts and their lengths.
@@ -279,6 +281,19 @@ pub(super) struct CompareFile {
     /// The variant that is judged.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")))]
     pub candidate: Option<String>,
+}
+
+/// Load for a long time, to see whether the memory of a managed server grows without end. With this table a case has
+/// one trial, and no default checks but that of `error_rate`, unless `[trials]` and `[gate]` say otherwise.
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SoakFile {
+    /// How much the server's resident memory may grow. Default: 1MiB/min.
+    pub rss_growth: Option<Growth>,
+    /// The part of a trial at its beginning that is left out, in which the server still takes what it needs.
+    /// Default: 20%.
+    pub settle: Option<Share>,
 }
 
 /// What must hold.

@@ -11,6 +11,7 @@ mod pacing;
 mod request;
 #[cfg(feature = "schema")]
 mod schema;
+mod soak;
 #[cfg(test)]
 mod tests;
 mod unsupported;
@@ -21,7 +22,7 @@ pub use limit::{Against, Bound, Limit, LimitError, Margin, Reference};
 pub use load::{check, load};
 pub use model::{
     Arrival, Cancellation, Case, Check, Compare, Conversation, Dataset, DatasetFormat, Gate, Length, Load, LoadKind,
-    OnInconclusive, OnMissing, Prefix, RequestOptions, Slo, SystemPrompt, Trials, Workload,
+    OnInconclusive, OnMissing, Prefix, RequestOptions, Slo, Soak, SystemPrompt, Trials, Workload,
 };
 #[cfg(feature = "schema")]
 pub use schema::schema;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Metric, MetricId};
 use crate::scenario::Limit;
-use crate::units::{Nanos, Time};
+use crate::units::{Growth, Nanos, Time};
 use crate::wire::Protocol;
 
 /// One test: what is sent, how it is paced, how often it is repeated and what must hold.
@@ -34,6 +34,8 @@ pub struct Case {
     pub slo: Slo,
     /// Two variants to compare in place of a baseline.
     pub compare: Option<Compare>,
+    /// The server's memory must not grow without end.
+    pub soak: Option<Soak>,
 }
 
 impl Case {
@@ -346,6 +348,17 @@ pub enum OnMissing {
 pub struct Slo {
     /// Per-request metrics with their largest good value.
     pub limits: Vec<(Metric, Nanos)>,
+}
+
+/// How a managed server's memory may behave under sustained load.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Soak {
+    /// How much its resident memory may grow.
+    pub rss_growth: Growth,
+    /// Part of a trial at its beginning that is left out, 0 to below 1.
+    pub settle: f64,
+    /// Line of the scenario file that says so, 1-based.
+    pub line: Option<u32>,
 }
 
 /// Two variants of a target.

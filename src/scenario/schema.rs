@@ -104,6 +104,9 @@ mod tests {
         let schema = schema();
         assert_eq!(schema["title"], "tokpace scenario");
         let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["compare", "description", "gate", "load", "matrix", "request", "slo", "trials", "workload"]);
+        assert_eq!(
+            keys,
+            ["compare", "description", "gate", "load", "matrix", "request", "slo", "soak", "trials", "workload"]
+        );
     }
 }

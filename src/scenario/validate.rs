@@ -2,7 +2,7 @@
 
 use super::file::{CompareFile, ScenarioFile, TrialsFile};
 use super::{
-    Against, Case, Compare, RequestOptions, Slo, Trials, checks, defaults, pacing, request, unsupported, workload,
+    Against, Case, Compare, RequestOptions, Slo, Trials, checks, defaults, pacing, request, soak, unsupported, workload,
 };
 use crate::metric::Metric;
 use crate::names;
@@ -43,10 +43,11 @@ pub(super) fn case(label: Label<'_>, doc: &mut Document<'_>, problems: &mut Prob
     // A table that cannot be read still says what kind of scenario this is.
     let compares = file.compare.is_some() || !checker.doc.intact(&["compare"]);
     let against = if compares { Against::Variant } else { Against::Baseline };
-    let trials = trials(&file.trials, against, checker);
+    let soak = file.soak.as_ref().map(|soak| soak::resolve(soak, compares, checker));
+    let trials = trials(&file.trials, against, soak.is_some(), checker);
     let slo = slo(&file, &request, checker);
     let compare = file.compare.as_ref().map(|compare| variants(compare, checker));
-    let gate = checks::resolve(&file.gate, &checks::Facts::of(&load, &request, &slo, against), checker);
+    let gate = checks::resolve(&file.gate, &checks::Facts::of(&load, &request, &slo, against, soak.is_some()), checker);
     Some(Case {
         name: label.case.to_owned(),
         scenario: label.scenario.to_owned(),
@@ -59,14 +60,16 @@ pub(super) fn case(label: Label<'_>, doc: &mut Document<'_>, problems: &mut Prob
         gate,
         slo,
         compare,
+        soak,
     })
 }
 
-fn trials(file: &TrialsFile, against: Against, checker: &mut Checker<'_, '_>) -> Trials {
+fn trials(file: &TrialsFile, against: Against, soak: bool, checker: &mut Checker<'_, '_>) -> Trials {
     checker.positive(&["trials", "min"], file.min);
     checker.positive(&["trials", "max"], file.max);
     checker.positive(&["trials", "quick"], file.quick);
-    let min = file.min.unwrap_or(file.max.map_or(defaults::MIN_TRIALS, |max| max.min(defaults::MIN_TRIALS)));
+    let usual = if soak { defaults::SOAK_TRIALS } else { defaults::MIN_TRIALS };
+    let min = file.min.unwrap_or(file.max.map_or(usual, |max| max.min(usual)));
     if let Some(max) = file.max.filter(|max| *max < min && *max > 0) {
         let problem = checker
             .at(&["trials", "max"], format!("`trials.max` is {max}, less than `trials.min`, which is {min}"))
@@ -80,7 +83,8 @@ fn trials(file: &TrialsFile, against: Against, checker: &mut Checker<'_, '_>) ->
         let problem = problem.context(checker.doc.key_span(&["compare"]), "measured in pairs");
         checker.problems.push(problem.hint("raise it, or leave it out for 20; `quick` sets the pairs of `--quick`"));
     }
-    Trials { min, max: file.max, quick: file.quick.unwrap_or(defaults::QUICK_TRIALS) }
+    let quick = if soak { defaults::SOAK_TRIALS } else { defaults::QUICK_TRIALS };
+    Trials { min, max: file.max.or(soak.then_some(min)), quick: file.quick.unwrap_or(quick) }
 }
 
 fn slo(file: &ScenarioFile, request: &RequestOptions, checker: &mut Checker<'_, '_>) -> Slo {

@@ -6,5 +6,6 @@ pub mod multiple;
 pub mod quantile;
 pub mod sign;
 pub mod student;
+pub mod trend;
 pub mod trimmed;
 pub mod variance;

@@ -65,6 +65,11 @@ pub fn of_case(
         ProfileKind::Endpoint(_) | ProfileKind::Managed(_) => {
             conditions.insert("client.machine".into(), machine.class());
             conditions.insert("client.build".into(), machine.build.clone());
+            // Those of an endpoint are on another machine.
+            if let Some(driver) = machine.gpu_driver.as_ref().filter(|_| target.managed.is_some()) {
+                conditions.insert("machine.gpus".into(), machine.accelerators.join(", "));
+                conditions.insert("machine.gpu_driver".into(), driver.clone());
+            }
         }
     }
     subject.extend(profile.variant.iter().map(|variant| ("variant".to_owned(), variant.clone())));

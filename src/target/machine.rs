@@ -5,6 +5,8 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
+use crate::watch::GpuInfo;
+
 /// The client's machine and build. Whatever the system does not tell is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
@@ -27,6 +29,9 @@ pub struct Machine {
     /// Accelerators by name, where their device files say so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accelerators: Vec<String>,
+    /// Version of the graphics cards' driver, with feature `gpu` and a card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_driver: Option<String>,
     /// `debug` or `release`: how tokpace itself was built.
     pub build: String,
     /// Commit of the project that is measured, with `-dirty` where files were changed.
@@ -53,6 +58,7 @@ const VARIABLES: [&str; 9] = [
 impl Machine {
     /// Reads what this machine tells about itself; `project` is the folder whose commit is named.
     pub fn read(project: &std::path::Path) -> Self {
+        let gpus = crate::watch::gpus().ok();
         Self {
             os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             os_version: os_version(),
@@ -62,7 +68,8 @@ impl Machine {
                 .and_then(|text| text.split(' ').next()?.parse::<u64>().ok())
                 .map(|kib| kib / 1024),
             instance: first_line("/sys/devices/virtual/dmi/id/product_name"),
-            accelerators: accelerators(),
+            accelerators: accelerators(gpus.as_ref()),
+            gpu_driver: gpus.map(|gpus| gpus.driver),
             build: if cfg!(debug_assertions) { "debug" } else { "release" }.into(),
             commit: commit(project),
             variables: VARIABLES
@@ -103,9 +110,11 @@ fn os_version() -> Option<String> {
     }
 }
 
-fn accelerators() -> Vec<String> {
-    let mut found = Vec::new();
-    if let Ok(cards) = fs::read_dir("/proc/driver/nvidia/gpus") {
+fn accelerators(gpus: Option<&GpuInfo>) -> Vec<String> {
+    let mut found = gpus.map_or_else(Vec::new, |gpus| gpus.names.clone());
+    if found.is_empty()
+        && let Ok(cards) = fs::read_dir("/proc/driver/nvidia/gpus")
+    {
         for card in cards.flatten() {
             let information = card.path().join("information");
             found.extend(field(&information.to_string_lossy(), "Model"));

@@ -8,6 +8,7 @@ mod probe;
 mod resolve;
 mod secrets;
 mod server_metrics;
+mod watched;
 
 pub use fingerprint::{Fingerprint, MEASURE_REVISION, of_case};
 pub use machine::Machine;
@@ -15,4 +16,4 @@ pub use managed::{Ended, ManagedError, ManagedServer, supervise};
 pub use probe::{Probe, ProbeError, ProbeStep, smoke, walk};
 pub use resolve::{Opening, Target, TargetError, UP, up_name};
 pub use secrets::learn;
-pub use server_metrics::{PrefixCounters, ServerLoad};
+pub use server_metrics::{PrefixCounters, ServerLoad, TokenCounters};

@@ -11,9 +11,9 @@ use crate::environment::{EnvError, Environment};
 use crate::profile::{Endpoint, Managed, PORT, Preset, Profile, ProfileKind};
 use crate::redact::Redactor;
 use crate::sim::{Server, ServerOptions};
+use crate::target::ServerLoad;
 use crate::target::managed::{ManagedError, ManagedServer};
 use crate::target::probe::{self, ProbeError};
-use crate::target::{PrefixCounters, ServerLoad};
 use crate::tokens::{Tokenizer, TokenizerError};
 
 /// A reachable target. Dropping it stops the server that it has started.
@@ -168,12 +168,6 @@ impl Target {
         self.managed.as_ref()?.ended(patience).map(TargetError::Managed)
     }
 
-    /// What the server's counters say of its prefix cache, if it has such counters. Between rounds only: it sends a
-    /// request of its own.
-    pub fn prefix_counters(&self) -> Option<PrefixCounters> {
-        PrefixCounters::read(&self.metrics()?, &self.servers())
-    }
-
     /// What the gauges of a managed server say of its load. Between rounds only.
     pub fn load(&self) -> Option<ServerLoad> {
         self.managed.as_ref()?;
@@ -196,7 +190,7 @@ impl Target {
     }
 
     /// Whose names its counters may have.
-    fn servers(&self) -> Vec<&'static crate::profile::Server> {
+    pub(super) fn servers(&self) -> Vec<&'static crate::profile::Server> {
         match self.preset {
             Preset::Generic => Preset::ALL.map(Preset::server).to_vec(),
             known => vec![known.server()],

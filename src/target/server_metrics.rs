@@ -13,6 +13,15 @@ pub struct PrefixCounters {
     pub hits: f64,
 }
 
+/// What the server's counters say of the tokens that it has worked on.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TokenCounters {
+    /// Prompt tokens.
+    pub prompt: Option<f64>,
+    /// Answer tokens.
+    pub generation: Option<f64>,
+}
+
 /// What the server's gauges say of its load.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ServerLoad {
@@ -57,6 +66,17 @@ impl fmt::Display for ServerLoad {
             write!(f, ", {preemptions} were preempted so far")?;
         }
         Ok(())
+    }
+}
+
+impl TokenCounters {
+    /// Reads each from the text of the counters by the first of `servers` that has it.
+    pub fn read(text: &str, servers: &[&Server]) -> Self {
+        let named = |of: fn(&Server) -> &'static str| {
+            let mut names = servers.iter().map(|server| of(server)).filter(|name| !name.is_empty());
+            names.find_map(|name| sum(text, name))
+        };
+        Self { prompt: named(|server| server.prompt_tokens), generation: named(|server| server.generation_tokens) }
     }
 }
 
@@ -173,6 +193,16 @@ mod tests {
         assert_eq!(load, ServerLoad { running: 3.0, waiting: None, kv_usage: Some(0.5), preemptions: Some(4.0) });
         assert_eq!(load.to_string(), "3 requests run, the key-value cache is 50 % full, 4 were preempted so far");
         assert_eq!(ServerLoad::read(text, &[Preset::Sglang.server(), Preset::Generic.server()]), None);
+    }
+
+    #[test]
+    fn tokens_are_counted_by_each_server_in_its_way() {
+        let read = |text| TokenCounters::read(text, &Preset::ALL.map(Preset::server));
+        let vllm = "vllm:prompt_tokens_total 7\nvllm:generation_tokens_total{engine=\"0\"} 9\n";
+        assert_eq!(read(vllm), TokenCounters { prompt: Some(7.0), generation: Some(9.0) });
+        let tgi = "tgi_request_generated_tokens_count 3\ntgi_request_generated_tokens_sum 48\n";
+        assert_eq!(read(tgi), TokenCounters { prompt: None, generation: Some(48.0) });
+        assert_eq!(read("up 1\n"), TokenCounters::default());
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod redaction;
 mod results;
 #[cfg(feature = "schema")]
 mod schema;
+mod server_view;
 mod support;
 mod trace;
 mod wire_faults;

@@ -57,6 +57,12 @@ fn a_run_leaves_every_file() {
         assert!(at("ttft_ns") >= 2_000_000 && at("e2e_latency_ns") >= 14_000_000, "{line}");
         assert_eq!(at("ttft_ns"), at("ttfo_ns"), "nothing of it is reasoning");
     }
+    let looks = project.lines(&format!("{LATEST}/server.jsonl"));
+    for moment in ["before", "after"] {
+        let of_moment: Vec<_> = looks.iter().filter(|line| line["moment"] == moment).collect();
+        assert_eq!(of_moment.len(), 6, "one a trial");
+        assert!(of_moment.iter().all(|line| line["values"]["running"] == 0.0), "{of_moment:?}");
+    }
     let plan = project.lines(&format!("{LATEST}/plan.jsonl"));
     assert_eq!(plan.iter().filter(|line| line["phase"] == "measured").count(), 10);
     assert!(plan.iter().all(|line| line["plan"].as_str().unwrap().starts_with("sha256:")));

@@ -42,6 +42,7 @@ fn case(kind: LoadKind, requests: Option<u32>, duration: Option<Time>) -> Case {
         },
         slo: Slo::default(),
         compare: None,
+        soak: None,
     }
 }
 

@@ -80,6 +80,10 @@ fn report_md() {
 
     Medians over the trials: ttft.p50 50.12 ms, tpot.p50 4.194 ms, e2e_latency.p50 247.0 ms, output_throughput 780.6 tok/s.
 
+    ## The server's own view
+
+    Nothing was seen of it: it has no counters that are known, and is no process of this run.
+
     ## Machine and client
 
     Debian GNU/Linux 13, Example CPU, 2 cores, debug build of tokpace 0.1.0, commit `abc1234`.

@@ -2,6 +2,7 @@
 
 mod diagnostics;
 mod meaning;
+mod soak;
 mod trace;
 
 use super::{Case, check, load};

@@ -38,6 +38,8 @@ pub(super) struct Process {
     /// The server lives as long as this is open.
     input: Option<ChildStdin>,
     end: Arc<End>,
+    /// The server's process group.
+    group: u32,
     /// Reads what the supervisor tells.
     reader: Option<JoinHandle<()>>,
     stop_timeout: Duration,
@@ -64,14 +66,17 @@ impl Process {
         let (input, output) = (supervisor.stdin.take(), supervisor.stdout.take());
         let end = Arc::new(End { how: Mutex::new(None), known: Condvar::new(), flag });
         let stop_timeout = Duration::from_millis(launch.stop_millis);
-        let mut process = Self { supervisor, input, end: end.clone(), reader: None, stop_timeout };
+        let mut process = Self { supervisor, input, end: end.clone(), group: 0, reader: None, stop_timeout };
         process.order(launch).map_err(ManagedError::Supervisor)?;
         let (started, news) = channel();
         let reader = std::thread::Builder::new().name("tokpace-server".into());
         let reader = reader.spawn(move || output.into_iter().for_each(|output| end.follow(output, &started)));
         process.reader = Some(reader.map_err(ManagedError::Supervisor)?);
         match news.recv() {
-            Ok(News::Started) => Ok(process),
+            Ok(News::Started(group)) => {
+                process.group = group;
+                Ok(process)
+            }
             Ok(News::Failed(reason)) => {
                 Err(ManagedError::NoStart { program: launch.program.display().to_string(), reason })
             }
@@ -83,6 +88,11 @@ impl Process {
         let Some(input) = &mut self.input else { return Err(io::ErrorKind::BrokenPipe.into()) };
         writeln!(input, "{}", serde_json::to_string(launch)?)?;
         input.flush()
+    }
+
+    /// The process group of the server and its children.
+    pub(super) fn group(&self) -> u32 {
+        self.group
     }
 
     /// How the server ended, if it does so within `patience`.

@@ -24,8 +24,8 @@ pub(super) struct Launch {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum News {
-    /// The server runs.
-    Started,
+    /// The server runs; the number is its process group's.
+    Started(u32),
     /// It could not be started.
     Failed(String),
     /// It has ended, asked or not.
@@ -83,8 +83,8 @@ mod tests {
 
     #[test]
     fn news_are_a_line_each() {
-        let lines = [News::Started, News::Failed("no\nsuch file".into()), News::Ended(Ended::Signal(9))]
+        let lines = [News::Started(7), News::Failed("no\nsuch file".into()), News::Ended(Ended::Signal(9))]
             .map(|news| serde_json::to_string(&news).unwrap());
-        assert_eq!(lines, [r#""started""#, r#"{"failed":"no\nsuch file"}"#, r#"{"ended":{"signal":9}}"#]);
+        assert_eq!(lines, [r#"{"started":7}"#, r#"{"failed":"no\nsuch file"}"#, r#"{"ended":{"signal":9}}"#]);
     }
 }

@@ -140,6 +140,11 @@ impl ManagedServer {
         self.process.is_some()
     }
 
+    /// Its process group, while it is up.
+    pub fn group(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::group)
+    }
+
     /// Whether it has ended by itself, or does so within `patience`, and what it said last.
     pub fn ended(&self, patience: Duration) -> Option<ManagedError> {
         let ended = self.process.as_ref()?.ended(patience)?;

@@ -45,7 +45,7 @@ pub(super) fn run() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    tell(&News::Started);
+    tell(&News::Started(server.id()));
     let group = Pid::from_child(&server);
     watch(group, &events);
     std::thread::spawn(move || {
