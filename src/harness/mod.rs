@@ -15,6 +15,7 @@ mod lock;
 mod log;
 mod measure;
 mod open;
+mod page;
 mod paths;
 mod session;
 mod signal;
@@ -32,8 +33,10 @@ pub use latest::latest_run;
 pub(crate) use libtest::labelled;
 pub use libtest::main;
 pub use lock::MeasureLock;
+pub use page::{PageError, write_page};
 
 pub use paths::{Package, Paths};
+pub(crate) use session::environment;
 pub use session::{Session, SessionError};
 pub use signal::Stop;
 pub(crate) use wall::now;
