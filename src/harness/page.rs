@@ -132,3 +132,44 @@ fn requests(folder: &RunFolder, expected: bool) -> Result<BTreeMap<String, Vec<R
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::Redactor;
+
+    const RUN: &str = r#"{"version":1,"run":{"id":"r","started":"2026-01-31T10:00:00Z","updated":"2026-01-31T10:00:01Z",
+        "profile":"embedded","against":null,"target":"embedded","tokpace":"0.1.0","quick":false,"interrupted":false,
+        "measured_seconds":1.0,"command":["perf"],"machine":{"os":"linux","cores":2,"build":"debug"}},
+        "verdict":"pass","cases":[]}"#;
+    const TRIALS: &str = r#"{"version":1,"run":"r","cases":[]}"#;
+
+    fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, RunFolder) {
+        let root = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(root.path().join(name), text).unwrap();
+        }
+        let folder = RunFolder::of_run(root.path(), Redactor::default()).unwrap();
+        (root, folder)
+    }
+
+    #[test]
+    fn a_run_without_requests_has_a_page() {
+        let (root, folder) = folder(&[("run.json", RUN), ("trials.json", TRIALS)]);
+        write_page(&folder).unwrap();
+        let text = std::fs::read_to_string(root.path().join(NAME)).unwrap();
+        assert!(text.contains("Nothing was measured."), "{text}");
+    }
+
+    #[test]
+    fn what_is_missing_or_broken_is_named() {
+        let error = |files: &[(&str, &str)]| write_page(&folder(files).1).unwrap_err().to_string();
+        assert!(error(&[]).starts_with("`run.json` is missing\nhint: "));
+        assert!(error(&[("run.json", RUN)]).starts_with("`trials.json` is missing\nhint: "));
+        let text = error(&[("run.json", &RUN[..40]), ("trials.json", TRIALS)]);
+        assert!(text.starts_with("`run.json` cannot be used: EOF") && text.contains("hint: "), "{text}");
+        let cut = "{\"case\":\"a\",\"phase\":\"measured\"}\n{\"case\":\"a\",\"tr";
+        let text = error(&[("run.json", RUN), ("trials.json", TRIALS), ("requests.jsonl", cut)]);
+        assert!(text.starts_with("`requests.jsonl:2` cannot be used: EOF"), "{text}");
+    }
+}

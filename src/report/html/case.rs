@@ -102,12 +102,14 @@ fn words(html: &mut Html, case: &CaseReport) {
         return;
     }
     html.open("dl", &[("class", if case.failed.is_some() { "words failed" } else { "words" })]);
-    for (name, text) in &lines {
+    for group in lines.chunk_by(|a, b| a.0 == b.0) {
         html.open("div", &[]);
-        html.leaf("dt", &[], name);
-        html.open("dd", &[]);
-        html.words(text);
-        html.close();
+        html.leaf("dt", &[], group[0].0);
+        for (_, text) in group {
+            html.open("dd", &[]);
+            html.words(text);
+            html.close();
+        }
         html.close();
     }
     html.close();

@@ -20,6 +20,3 @@ mod writer;
 
 pub use input::{BaselineJob, CaseBaseline, Page, RequestRow};
 pub use page::html;
-
-#[cfg(test)]
-mod tests;

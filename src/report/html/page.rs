@@ -11,7 +11,7 @@ use crate::report::html::validity::validity;
 use crate::report::html::writer::Html;
 use crate::report::number;
 use crate::report::verdict_text::grouped;
-use crate::report::{CaseReport, RunReport};
+use crate::report::{CaseReport, CheckReport, RunReport};
 
 /// Nothing is loaded and nothing is executed, whatever a text may try.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
@@ -186,13 +186,20 @@ fn overview(html: &mut Html, run: &RunReport) {
     html.close();
 }
 
-/// The gating check that got worse by most, with its change; nothing where no latency or rate was compared.
+/// The gating check that got worse by most, of those that decide a verdict that does not hold; nothing where nothing was
+/// compared.
 fn worst(case: &CaseReport) -> String {
-    let compared = case.checks.iter().filter(|check| !check.judged.advisory && check.judged.ratio.is_some());
-    let worst = compared.max_by(|a, b| a.judged.ratio.unwrap_or(1.0).total_cmp(&b.judged.ratio.unwrap_or(1.0)));
-    worst
-        .and_then(|check| Some(format!("{} {}", check.judged.metric, change(check)?.size)))
-        .unwrap_or_else(|| "–".into())
+    let decides = |check: &&CheckReport| case.verdict.holds() || check.judged.verdict == case.verdict;
+    let cost = |check: &CheckReport| check.judged.ratio.or(check.judged.difference.map(f64::exp));
+    let worst = case
+        .checks
+        .iter()
+        .filter(|check| !check.judged.advisory && (check.judged.ratio.is_some() || !case.verdict.holds()))
+        .filter(decides)
+        .filter_map(|check| Some((cost(check)?, check)))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let words = |check: &CheckReport| Some(format!("{} {}", check.judged.metric, change(check)?.size));
+    worst.and_then(|(_, check)| words(check)).unwrap_or_else(|| "–".into())
 }
 
 /// The few words that a reader needs who sees such a page for the first time.

@@ -275,7 +275,7 @@ fn draw(html: &mut Html, strip: &Strip, y: &Scale, higher: bool) {
         let edge = if higher { BOTTOM } else { TOP };
         svg::area(html, "beyond", [LEFT, RIGHT], [y.at(*limit), edge]);
     }
-    svg::y_axis(html, y, 4, strip.unit, 10.0);
+    svg::y_axis(html, y, 5, strip.unit, 10.0);
     if let Some(middle) = strip.middle {
         svg::path(html, "line b", &format!("M{LEFT} {}H{RIGHT}", svg::place(y.at(middle))));
     }

@@ -156,3 +156,34 @@ pub(super) fn place(value: f64) -> String {
     let tenths = (value * 10.0).round() as i64;
     if tenths % 10 == 0 { format!("{}", tenths / 10) } else { format!("{:.1}", tenths as f64 / 10.0) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_has_its_words_and_one_legend() {
+        let mut html = Html::piece();
+        let words = Words { title: "ttft.p50", caption: "50.1 ms", description: "trial 1: 50.1 ms." };
+        let keys = [Key::new("a", Mark::Dot, "a trial")];
+        charts(&mut html, &mut |html| {
+            for _ in 0..2 {
+                figure(html, &words, 60.0, &keys, &mut |html| {
+                    mark(html, Mark::Dot, "a", [10.04, 5.0], Some("trial 1"))
+                });
+            }
+            true
+        });
+        let text = html.finish();
+        assert_eq!(text.matches("<title id=").count(), 2, "{text}");
+        assert_eq!(text.matches("class=\"legend\"").count(), 1, "{text}");
+        assert!(text.contains("viewBox=\"0 0 360 60\" role=\"img\" aria-labelledby=\"i1 i2\""), "{text}");
+        assert!(text.contains("<desc id=\"i2\">trial 1: 50.1 ms.</desc>"), "{text}");
+        assert!(text.contains("d=\"M6.5 5a3.5"), "{text}");
+    }
+
+    #[test]
+    fn places_are_short() {
+        assert_eq!([0.0, 12.04, 12.05, -0.04].map(place), ["0", "12", "12.1", "0"]);
+    }
+}

@@ -74,7 +74,8 @@ pub(super) fn invalid(html: &mut Html, case: &CaseReport) {
     for group in groups {
         let numbers: Vec<String> = group.trials.iter().map(u32::to_string).collect();
         html.open("li", &[]);
-        html.text(&format!("{unit} {}: ", numbers.join(", ")));
+        let plural = if numbers.len() == 1 { "" } else { "s" };
+        html.text(&format!("{unit}{plural} {}: ", numbers.join(", ")));
         html.words(group.reason);
         if group.differ {
             html.text(&format!(" ({unit} {})", group.trials[0]));

@@ -162,3 +162,36 @@ fn escape(text: &str, out: &mut String) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_cannot_be_markup() {
+        let mut html = Html::piece();
+        html.open("p", &[("title", "\"><script>"), ("class", "")]);
+        html.text("a < b & 'c'\u{1b}[2J\u{202e}");
+        html.words(" run `a<b` now");
+        html.void("br", &[]);
+        assert_eq!(
+            html.finish(),
+            "<p title=\"&quot;&gt;&lt;script&gt;\">a &lt; b &amp; &#39;c&#39;\u{fffd}[2J\u{fffd} run <code>a&lt;b</code> now<br/></p>\n"
+        );
+    }
+
+    #[test]
+    fn what_turns_out_to_be_nothing_leaves_nothing() {
+        let mut html = Html::piece();
+        html.attempt(&mut |html| {
+            html.open("div", &[]);
+            html.leaf("p", &[], "gone");
+            false
+        });
+        html.attempt(&mut |html| {
+            html.leaf("b", &[], "here");
+            true
+        });
+        assert_eq!(html.finish(), "<b>here</b>");
+    }
+}
