@@ -1,5 +1,7 @@
 //! How latencies are distributed: the share of requests up to each time, on both sides.
 
+use std::fmt::Write as _;
+
 use crate::metric::Metric;
 use crate::report::CaseReport;
 use crate::report::html::input::{CaseBaseline, Page};
@@ -75,12 +77,12 @@ fn chart(
         let (low, high) = (values[0], values[values.len() - 1]);
         let whole = number::value_range([low, high], "ms");
         let requests = number::count(values.len() as u64, "request");
-        description.push_str(&format!("{}: {requests} from {whole}, {}. ", side.label(case), quantiles(values)));
+        let _ = write!(description, "{}: {requests} from {whole}, {}. ", side.label(case), quantiles(values));
     }
     if !marks.is_empty() {
         let words: Vec<String> =
             marks.iter().map(|(_, name, value)| format!("{name} {}", number::value(*value, "ms"))).collect();
-        description.push_str(&format!("Baseline: {}.", words.join(", ")));
+        let _ = write!(description, "Baseline: {}.", words.join(", "));
     }
     let mut keys: Vec<Key> = sides.iter().rev().map(|(side, _)| side.curve(case)).collect();
     if !marks.is_empty() {

@@ -150,9 +150,11 @@ mod tests {
     #[test]
     fn values_have_their_places() {
         let scale = Scale::linear([10.0, 20.0], [100.0, 0.0]);
-        assert_eq!([10.0, 15.0, 20.0, 99.0, -1.0].map(|v| scale.at(v)), [100.0, 50.0, 0.0, 0.0, 100.0]);
+        for (value, place) in [(10.0, 100.0), (15.0, 50.0), (20.0, 0.0), (99.0, 0.0), (-1.0, 100.0)] {
+            assert!((scale.at(value) - place).abs() < 1e-9, "{value}");
+        }
         let log = Scale::logarithmic([1.0, 8.0], [0.0, 3.0]);
-        assert!((log.at(4.0) - 2.0).abs() < 1e-9 && log.at(0.0) == 0.0);
+        assert!((log.at(4.0) - 2.0).abs() < 1e-9 && log.at(0.0).abs() < 1e-9);
         let flat = Scale::linear([5.0, 5.0], [0.0, 10.0]);
         assert!((flat.at(5.0) - 5.0).abs() < 1e-9);
         assert!(Scale::fitting([1.0, 13.0], [0.0, 1.0]).is_log() && !Scale::fitting([0.0, 13.0], [0.0, 1.0]).is_log());

@@ -1,5 +1,7 @@
 //! Each trial's value of a check: beside those of the accepted jobs, or as changes between the sides of pairs.
 
+use std::fmt::Write as _;
+
 use crate::gate::Mode;
 use crate::metric::{Metric, MetricId, Scale as Kind};
 use crate::report::html::input::Page;
@@ -212,18 +214,18 @@ impl Strip {
             .collect();
         let mut text = format!("{}.", values.join(", "));
         if let Some(middle) = self.middle.filter(|_| !self.changes) {
-            text.push_str(&format!(" Baseline: {}", self.value(middle)));
+            let _ = write!(text, " Baseline: {}", self.value(middle));
             if let Some([low, high]) = self.band {
-                text.push_str(&format!(", its jobs from {} to {}", self.value(low), self.value(high)));
+                let _ = write!(text, ", its jobs from {} to {}", self.value(low), self.value(high));
             }
             text.push('.');
         }
         if let (true, Some([low, high])) = (self.changes, self.band) {
-            text.push_str(&format!(" 90 % interval of the change: {} to {}.", self.value(low), self.value(high)));
+            let _ = write!(text, " 90 % interval of the change: {} to {}.", self.value(low), self.value(high));
         }
         for (limit, advisory) in &self.limits {
             let kind = if *advisory { "Advisory limit" } else { "Limit" };
-            text.push_str(&format!(" {kind}: {}.", self.value(*limit)));
+            let _ = write!(text, " {kind}: {}.", self.value(*limit));
         }
         text
     }

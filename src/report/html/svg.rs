@@ -169,7 +169,7 @@ mod tests {
         charts(&mut html, &mut |html| {
             for _ in 0..2 {
                 figure(html, &words, 60.0, &keys, &mut |html| {
-                    mark(html, Mark::Dot, "a", [10.04, 5.0], Some("trial 1"))
+                    mark(html, Mark::Dot, "a", [10.04, 5.0], Some("trial 1"));
                 });
             }
             true

@@ -1,5 +1,7 @@
 //! Latencies over the run's time: one trial after the other, a dot a request.
 
+use std::fmt::Write as _;
+
 use crate::metric::Metric;
 use crate::report::html::input::{Page, RequestRow};
 use crate::report::html::points::dots;
@@ -17,6 +19,8 @@ const BOTTOM: f64 = 150.0;
 const HEIGHT: f64 = 182.0;
 /// Width that a trial's number needs.
 const NUMBER: f64 = 14.0;
+/// Most failed requests of a trial that are drawn.
+const CROSSES: usize = 60;
 
 /// A trial with its place in the run, in seconds of load.
 struct Slot<'a> {
@@ -107,7 +111,7 @@ fn words(slots: &[Slot<'_>], middles: &[Option<f64>], failed: usize) -> (String,
         number::value_range(ends, "ms").replace(" to ", " and ")
     );
     if failed > 0 {
-        description.push_str(&format!(" {} failed.", number::count(failed as u64, "request")));
+        let _ = write!(description, " {} failed.", number::count(failed as u64, "request"));
     }
     (caption, description)
 }
@@ -158,13 +162,9 @@ fn draw(html: &mut Html, slots: &[Slot<'_>], middles: &[Option<f64>], metric: Me
             let d = format!("M{} {}H{}", svg::place(from), svg::place(y.at(*middle)), svg::place(to));
             svg::path(html, "middle", &d);
         }
-        let mut shown = 0;
-        for row in slot.rows.iter().filter(|row| row.error_class.is_some()) {
-            // So many crosses fill the edge.
-            if shown < 60 {
-                svg::mark(html, Mark::Cross, "bad", [x.at(slot.from + seconds(row.sent)), TOP + 4.0], None);
-            }
-            shown += 1;
+        // So many crosses fill the edge.
+        for row in slot.rows.iter().filter(|row| row.error_class.is_some()).take(CROSSES) {
+            svg::mark(html, Mark::Cross, "bad", [x.at(slot.from + seconds(row.sent)), TOP + 4.0], None);
         }
     }
 }
