@@ -104,7 +104,7 @@
 //! | `trials.json` | each trial's values ([`report::RunTrials`]) |
 //! | `plan.jsonl` | each planned request: lengths and times, no texts |
 //! | `requests.jsonl` | each request that was sent, with its times in nanoseconds, tokens and failure |
-//! | `report.html` | the report for people, with charts: one file that needs nothing else ([`report::html`]) |
+//! | `report.html` | the report for people, with charts: one file that needs nothing else ([`report::html()`]) |
 //! | `report.md` | the same without charts, for a pull request or a job summary |
 //! | `summary.tsv` | a line a check, to paste |
 //! | `log.txt` | what happened when |
