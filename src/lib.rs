@@ -107,7 +107,8 @@
 //! | `plan.jsonl` | each planned request: lengths and times, no texts |
 //! | `requests.jsonl` | each request that was sent, with its times in nanoseconds, tokens and failure |
 //! | `server.jsonl` | each look at the server, once a second: its counters, its memory and processor time |
-//! | `report.md` | the report for people |
+//! | `report.html` | the report for people, with charts: one file that needs nothing else ([`report::html()`]) |
+//! | `report.md` | the same without charts, for a pull request or a job summary |
 //! | `summary.tsv` | a line a check, to paste |
 //! | `log.txt` | what happened when |
 //! | `server-<profile>.log` | what a managed server printed |

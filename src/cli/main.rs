@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "schema")]
 use crate::cli::schema;
 use crate::cli::surroundings::Surroundings;
-use crate::cli::{CliError, accept, check, init, judge, pending, plan, reject, review, run, selftest, sim, up};
+use crate::cli::{CliError, accept, check, init, judge, pending, plan, reject, report, review, run, selftest, sim, up};
 
 /// Fails the build when an LLM inference server got slower
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ enum Verb {
     Plan(plan::PlanArgs),
     /// Measure and judge, as `cargo test --test perf` does
     Run(run::RunArgs),
+    /// Write the HTML report of a run anew and print its path
+    Report(report::ReportArgs),
     /// Judge suites of values: JSON Lines in, verdicts out
     Judge(judge::JudgeArgs),
     /// Look at what is pending, one case at a time
@@ -90,6 +92,7 @@ fn dispatch(verb: &Verb, line: &[String]) -> Result<u8, CliError> {
         Verb::Check(args) => check::check(args, line, out),
         Verb::Plan(args) => plan::plan(args, &Surroundings::find()?.package, line, out),
         Verb::Run(args) => run::run(args, line, out),
+        Verb::Report(args) => report::report(args, out),
         Verb::Review(args) => {
             Surroundings::find()?.with_baselines(|context| review::review(args, context, &mut io::stdin().lock(), out))
         }

@@ -12,6 +12,7 @@ mod numbers;
 pub mod pending;
 mod plan;
 pub mod reject;
+mod report;
 pub mod review;
 mod run;
 #[cfg(feature = "schema")]

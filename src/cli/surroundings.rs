@@ -57,7 +57,7 @@ impl Surroundings {
 }
 
 /// What the folder flags of a run say when they are given by environment variables.
-fn flags_of_environment() -> RunFlags {
+pub(super) fn flags_of_environment() -> RunFlags {
     let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     RunFlags { scenarios: folder("TOKPACE_SCENARIOS"), baselines: folder("TOKPACE_BASELINES"), ..RunFlags::default() }
 }

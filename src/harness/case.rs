@@ -7,7 +7,7 @@ use crate::harness::measure::{self, Measured, Until};
 use crate::harness::session::Session;
 use crate::harness::trial::Context;
 use crate::harness::verdict::{self, Evidence};
-use crate::harness::{MeasureError, conclude, now, soak, sources, watched};
+use crate::harness::{MeasureError, conclude, now, page, soak, sources, watched};
 use crate::report::{self, BaselineInfo, CaseReport};
 use crate::scenario::Case;
 use crate::target::{Fingerprint, of_case};
@@ -53,6 +53,9 @@ impl Session {
         // First the target, since its settings tell what is secret; then the folder, with its log.
         let number = self.side(Role::Candidate, &self.profile.clone())?;
         let folder = self.folder()?;
+        if let Some(baseline) = &baseline {
+            folder.save_part("baseline", &case.name, &page::part(baseline))?;
+        }
         let run = self.salt_run();
         let Some(mut bench) = self.bench.take() else { return Err(MeasureError::Interrupted) };
         let mut progress = std::mem::take(self.progress_width());

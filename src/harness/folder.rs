@@ -27,6 +27,11 @@ impl RunFolder {
         Ok(Self { path, redactor })
     }
 
+    /// The folder of a run that has ended.
+    pub fn of_run(path: &Path, redactor: Redactor) -> io::Result<Self> {
+        Ok(Self { path: path.canonicalize()?, redactor })
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path

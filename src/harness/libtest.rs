@@ -70,6 +70,7 @@ fn run(package: &Package, args: &HarnessArgs, line: &[String]) -> Result<ExitCod
     let conclusion = libtest_mimic::run(&libtest, trials);
     let session = session.lock().unwrap_or_else(PoisonError::into_inner);
     if !libtest.list && !session.reports().is_empty() {
+        session.write_page();
         let table = session.table();
         // JSON on the standard output stream is for machines, to the last line.
         let written = if libtest.format == Some(FormatSetting::Json) {

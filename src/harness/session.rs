@@ -12,7 +12,7 @@ use crate::harness::bench::{Bench, Role, Side};
 use crate::harness::calibration;
 use crate::harness::discover::{self, DiscoverError, Scenario};
 use crate::harness::{
-    MeasureError, MeasureLock, Package, Paths, RunFlags, RunFolder, Servers, StartServers, Stop, log, wall,
+    MeasureError, MeasureLock, Package, Paths, RunFlags, RunFolder, Servers, StartServers, Stop, log, page, wall,
 };
 use crate::names;
 use crate::profile::{self, Profile, ProfileKind};
@@ -378,6 +378,15 @@ impl Session {
         }
     }
 
+    /// Writes `report.html` anew from everything that any process of the run has left in its folder. A failure is told
+    /// and no more: the verdicts stand without it.
+    pub fn write_page(&self) {
+        let Some(folder) = &self.folder else { return };
+        if let Err(error) = page::write_page(folder) {
+            self.say(&format!("warning: `report.html` was not written: {error}"));
+        }
+    }
+
     /// The verdict table, and the words of every case that has more to say than that it passed.
     pub fn table(&self) -> String {
         let mut text = report::table(&self.report_of(self.reports.clone()), self.flags.verbose);
@@ -390,6 +399,9 @@ impl Session {
         if let Some(folder) = &self.folder {
             let shown = self.paths.shown(folder.path());
             let _ = writeln!(text, "results: {shown}");
+            if folder.path().join(page::NAME).is_file() {
+                let _ = writeln!(text, "report:  {shown}/{}", page::NAME);
+            }
         }
         self.redactor.redact(&text).into_owned()
     }

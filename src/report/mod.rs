@@ -4,6 +4,7 @@ mod check_text;
 #[cfg(feature = "cli")]
 mod forecast_table;
 mod hints;
+mod html;
 mod lines;
 mod markdown;
 mod model;
@@ -18,6 +19,7 @@ mod verdict_text;
 pub use check_text::check_line;
 #[cfg(feature = "cli")]
 pub use forecast_table::{forecast_json, forecast_table};
+pub use html::{BaselineJob, CaseBaseline, Page, RequestRow, html};
 pub use markdown::markdown;
 pub use model::{
     BaselineInfo, Calibration, CaseReport, CaseTrials, CheckReport, ClientInfo, Invalidated, PrefixReport, PrefixSide,

@@ -44,7 +44,7 @@ pub fn verdict_text(case: &CaseReport, verbose: bool) -> String {
     }
     lines.extend(case.pending.iter().map(|path| format!("  pending: {path}")));
     lines.extend(hints(case).iter().map(|hint| item("hint: ", hint)));
-    lines.push("  report: target/tokpace/latest/report.md".into());
+    lines.push("  report: target/tokpace/latest/report.html".into());
     lines.join("\n")
 }
 

@@ -48,7 +48,7 @@ fn nextest_lists_and_runs_cases_in_processes_of_their_own() {
     };
     assert_eq!(cases("run.json"), ["chat", "other"]);
     assert_eq!(cases("trials.json"), ["chat", "other"]);
-    for file in ["plan.jsonl", "requests.jsonl", "report.md", "summary.tsv", "log.txt"] {
+    for file in ["plan.jsonl", "requests.jsonl", "report.md", "report.html", "summary.tsv", "log.txt"] {
         let text = project.read(&format!("target/tokpace/latest/{file}"));
         assert!(file == "log.txt" || (text.contains("chat") && text.contains("other")), "{file}: {text}");
     }

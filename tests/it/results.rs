@@ -17,7 +17,16 @@ fn a_run_leaves_every_file() {
     let project = Project::new();
     let output = project.tokpace("run");
     output.expect(0, &["results: target/tokpace/"]);
-    for file in ["run.json", "plan.jsonl", "trials.json", "requests.jsonl", "report.md", "summary.tsv", "log.txt"] {
+    for file in [
+        "run.json",
+        "plan.jsonl",
+        "trials.json",
+        "requests.jsonl",
+        "report.md",
+        "report.html",
+        "summary.tsv",
+        "log.txt",
+    ] {
         assert!(!project.read(&format!("{LATEST}/{file}")).is_empty(), "{file}");
     }
     let requests = project.lines(&format!("{LATEST}/requests.jsonl"));
@@ -78,6 +87,28 @@ fn a_run_leaves_every_file() {
     assert!(lines.all(|line| line.len() == head.len()), "{summary}");
     let report = project.read(&format!("{LATEST}/report.md"));
     assert!(report.contains("chat") && report.contains("tpot.p50") && report.contains("MISSING"), "{report}");
+}
+
+#[test]
+fn the_page_can_be_written_anew() {
+    let project = Project::new();
+    project.tokpace("report").expect(2, &["no run in", "hint: measure with"]);
+    project.tokpace("run").expect(0, &["report:  target/tokpace/", "/report.html"]);
+    let page = format!("{LATEST}/report.html");
+    let first = project.read(&page);
+    for text in ["<h1>", "MISSING", "tpot.p50", "Distribution of requests", "<desc"] {
+        assert!(first.contains(text), "{text}");
+    }
+    std::fs::remove_file(project.path(&page)).unwrap();
+    project.tokpace("report").expect(0, &["target/tokpace/latest/report.html"]);
+    assert_eq!(project.read(&page), first);
+
+    let requests = format!("{LATEST}/requests.jsonl");
+    let cut = project.read(&requests);
+    project.write(&requests, &cut[..cut.len() - 20]);
+    project.tokpace("report").expect(2, &["`requests.jsonl:62` cannot be used", "hint: "]);
+    std::fs::remove_file(project.path(&requests)).unwrap();
+    project.tokpace("report latest").expect(2, &["`requests.jsonl` is missing", "hint: "]);
 }
 
 /// Asserts that `value` has what `schema` requires and nothing that it does not name.

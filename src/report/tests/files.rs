@@ -61,7 +61,7 @@ fn report_md() {
       pending: baselines/embedded/chatbot.toml.new
       hint: if the change is wanted, accept it:
         `cargo tokpace accept chatbot --reason "…"`
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     ```
 
     Medians over the trials: ttft.p50 50.68 ms, tpot.p50 4.610 ms, e2e_latency.p50 268.1 ms, output_throughput 722.6 tok/s.

@@ -2,6 +2,8 @@
 
 mod files;
 mod fixture;
+mod html;
+mod markup;
 mod paired;
 mod selftest;
 mod table;
@@ -42,7 +44,7 @@ fn a_regression_says_what_how_much_how_sure_where_and_what_to_do() {
       pending: baselines/embedded/chatbot.toml.new
       hint: if the change is wanted, accept it:
         `cargo tokpace accept chatbot --reason "…"`
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
     case.pending = None;
     let text = verdict_text(&case, false);
@@ -78,7 +80,7 @@ fn verbose_tells_of_every_check() {
         measured 0.00 %, baseline 0.00 %
         limit "<= baseline + 0.5pp" at scenarios/chatbot.toml (default check)
       baseline: baselines/embedded/chatbot.toml (3 jobs, the latest of 2026-01-20)
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
 }
 
@@ -95,7 +97,7 @@ fn an_improvement_is_offered() {
       pending: baselines/embedded/chatbot.toml.new
       hint: to hold future builds to these figures, accept them:
         `cargo tokpace accept chatbot --reason "…"`
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
 }
 
@@ -109,7 +111,7 @@ fn without_a_baseline_the_figures_are_listed() {
         output_throughput 781.1 tok/s, e2e_latency.p50 247.0 ms
       pending: baselines/embedded/chatbot.toml.new
       hint: to make this the baseline: `cargo tokpace accept chatbot --reason "…"`
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
     let mut case = bench.run(&Embedded::default());
     case.pending = None;
@@ -144,7 +146,7 @@ fn noise_is_named_with_its_remedy() {
       hint: the noise is that between jobs: record more of them
         (`cargo tokpace run --record 8`, then accept), which measures it, or set the
         profile's `job_noise` to what you know of the machine
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
 }
 
@@ -164,7 +166,7 @@ fn a_change_at_the_tolerance_is_suspect() {
       baseline: baselines/embedded/chatbot.toml (3 jobs, the latest of 2026-01-20)
       hint: the change is close to the tolerance: find its cause, or record more
         jobs to tell for sure
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
 }
 
@@ -182,7 +184,7 @@ fn other_conditions_compare_nothing() {
       baseline: baselines/embedded/chatbot.toml (3 jobs, the latest of 2026-01-20)
       hint: measure under the baseline's conditions, or make this the baseline:
         `cargo tokpace accept chatbot --reason "…"`
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
 }
 
@@ -196,7 +198,7 @@ fn no_measurement_is_no_verdict_on_any_limit() {
       baseline: baselines/embedded/chatbot.toml (3 jobs, the latest of 2026-01-20)
       hint: check that the server streams (`stream: true`) and that no proxy in
         between buffers
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
 }
 
@@ -217,7 +219,7 @@ fn equal_reasons_of_invalid_trials_stand_together() {
       trial 2 was no measurement: no request was sent (measured again)
       baseline: baselines/embedded/chatbot.toml (3 jobs, the latest of 2026-01-20)
       hint: free a core for the client
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
     case.invalid.extend(["a", "b", "c"].map(|reason| other(5, reason)));
     let text = verdict_text(&case, false);
@@ -253,7 +255,7 @@ fn fixed_limits_and_what_cannot_be_shown() {
         scenarios/limits.toml:11
       hint: raise `load.requests` to 100, or gate a lower quantile: 24 requests a
         trial show no higher one
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
 }
 
@@ -271,7 +273,7 @@ fn a_quantile_that_cannot_be_shown_says_what_it_needs() {
       baseline: baselines/embedded/chatbot.toml (3 jobs, the latest of 2026-01-20)
       hint: raise `load.requests` to 500, or gate a lower quantile: 24 requests a
         trial show no higher one
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
 }
 
@@ -289,7 +291,7 @@ fn failed_requests_come_first() {
       pending: baselines/embedded/chatbot.toml.new
       hint: if the change is wanted, accept it:
         `cargo tokpace accept chatbot --reason "…"`
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
     assert_snapshot!(verdict_text(&chatbot().run(&faulty(FaultKind::Error, 0.6)), false), @r#"
     chatbot: REGRESSED on profile `embedded`, 6 trials against 3 accepted jobs
@@ -304,7 +306,7 @@ fn failed_requests_come_first() {
       baseline: baselines/embedded/chatbot.toml (3 jobs, the latest of 2026-01-20)
       pending: baselines/embedded/chatbot.toml.new
       hint: `requests.jsonl` of the run says how each request failed
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
 }
 
@@ -319,7 +321,7 @@ fn what_could_not_be_measured_says_why() {
       fails because the case could not be measured
       reason: failed to connect to `http://127.0.0.1:8000`: connection refused
       hint: start the server, or choose another profile with `--profile`
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
 }
 
@@ -331,6 +333,6 @@ fn a_case_without_checks_is_told_too() {
     chatbot: INCONCLUSIVE on profile `embedded`, 0 trials
       does not fail the build
       no check was judged
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
 }

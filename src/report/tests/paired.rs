@@ -58,7 +58,7 @@ fn a_regression_says_how_much_how_sure_and_what_to_do() {
       reference and candidate differ in: `slowdown.decode` nothing and `10%`
       hint: if the change is wanted, widen the limit at scenarios/chatbot.toml:14: a
         comparison of two live sides stores nothing
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
     let run = crate::report::RunReport {
         run: crate::report::RunInfo { against: Some("previous".into()), ..run(Vec::new()).run },
@@ -135,7 +135,7 @@ fn what_cannot_be_told_says_what_it_would_take() {
           INCONCLUSIVE (advisory)
       reference and candidate differ in: `slowdown.decode` nothing and `10%`
       hint: raise `trials.max`, or `load.requests` for calmer trials
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
 }
 
@@ -171,7 +171,7 @@ fn a_cache_that_does_nothing_is_named() {
         0 % of the prompt tokens reused (its counters: 0 %)
       hint: if the fixed limit is wrong, change it at
         scenarios/prefix-caching.toml:16
-      report: target/tokpace/latest/report.md
+      report: target/tokpace/latest/report.html
     "#);
     insta::assert_snapshot!(table(&run(vec![report]), false), @r#"
     tokpace · profile embedded · 1 case · 6 pairs · 0 s measured
