@@ -1,5 +1,6 @@
 //! A run in other formats: for other tools, CI servers and people who read elsewhere.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -104,19 +105,22 @@ pub fn export(
     Ok(written)
 }
 
-/// The files of every trial of the candidate, by their paths.
+/// The files of every valid trial of the candidate, by their paths.
 fn aiperf(run: &RunReport, trials: &RunTrials, requests: &[RequestLine]) -> Vec<(String, String)> {
     let mut files = Vec::new();
     let command = run.run.command.join(" ");
     for case in &run.cases {
         let measured = trials.cases.iter().filter(|known| known.case == case.case).flat_map(|known| &known.trials);
-        for trial in measured.filter(|trial| trial.side == "candidate") {
-            let own: Vec<&RequestLine> = requests
-                .iter()
-                .filter(|r| {
-                    r.phase == "measured" && r.side == trial.side && r.trial == trial.trial && r.case == case.case
-                })
-                .collect();
+        for trial in measured.filter(|trial| trial.valid && trial.side == "candidate") {
+            let of_trial = requests.iter().filter(|request| {
+                request.phase == "measured"
+                    && request.side == trial.side
+                    && request.trial == trial.trial
+                    && request.case == case.case
+            });
+            // Where several jobs were recorded, the trials are those of the last one, and so are the requests.
+            let last: BTreeMap<u32, &RequestLine> = of_trial.map(|request| (request.index, request)).collect();
+            let own: Vec<&RequestLine> = last.into_values().collect();
             let began_ns = crate::harness::wall::nanos(&trial.started).unwrap_or(0);
             let ended = crate::harness::wall::at(began_ns + (trial.seconds * 1e9) as u64);
             let texts = report::aiperf(AiperfRun {
