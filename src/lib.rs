@@ -61,7 +61,8 @@
 //!
 //! All but `gpu` and `grpc` are on by default. A test target needs none of them, and is built sooner without.
 //!
-//! - `cli`: the binary `cargo-tokpace`, and the modules that only it needs: [`cli`], [`predict`] and [`selftest`].
+//! - `cli`: the binary `cargo-tokpace`, and the modules that only it needs: [`cli`], [`interop`], [`predict`] and
+//!   [`selftest`].
 //! - `gpu`: NVIDIA graphics cards beside a managed server: use and memory over time, names and driver as conditions.
 //! - `grpc`: `protocol = "ppl"` in a scenario, and PPL.LLM's service in the embedded server.
 //! - `http2`: `http2 = true` in a scenario, and HTTP/2 in the embedded server.
@@ -81,6 +82,8 @@
 //! | `TOKPACE_OUT` | folder for the results (`--out`) |
 //! | `TOKPACE_SET` | settings of the profile, `key=value` separated by `;` (`--set`) |
 //! | `TOKPACE_SCENARIOS`, `TOKPACE_BASELINES` | folders, relative to the package (`--scenarios`, `--baselines`) |
+//! | `TOKPACE_EXPORT` | formats to write beside the results: `aiperf`, `csv`, `junit`, `markdown`, `tsv`, `github` (`--export`) |
+//! | `GITHUB_ACTIONS`, `GITHUB_STEP_SUMMARY` | set by GitHub: annotations are printed, and the summary is written |
 //! | `TOKPACE_VERBOSE` | details of every check (`--verbose`) |
 //! | `RUST_LOG` | what goes into the run's log; `tokpace=info` if unset |
 //! | `TOKPACE_UP` | set by `cargo tokpace up`: the managed server that is up already |
@@ -110,6 +113,8 @@
 //! | `report.html` | the report for people, with charts: one file that needs nothing else ([`report::html()`]) |
 //! | `report.md` | the same without charts, for a pull request or a job summary |
 //! | `summary.tsv` | a line a check, to paste |
+//! | `junit.xml` | a test a case, for a CI server |
+//! | `export/` | what `--export` asks for |
 //! | `log.txt` | what happened when |
 //! | `server-<profile>.log` | what a managed server printed |
 //! | `cases/` | parts of the above by case, from which the processes of a run put the whole together |
@@ -125,6 +130,8 @@ pub mod environment;
 mod erased;
 pub mod gate;
 pub mod harness;
+#[cfg(feature = "cli")]
+pub mod interop;
 pub mod measure;
 pub mod metric;
 pub mod names;

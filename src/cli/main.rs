@@ -8,7 +8,10 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "schema")]
 use crate::cli::schema;
 use crate::cli::surroundings::Surroundings;
-use crate::cli::{CliError, accept, check, init, judge, pending, plan, reject, report, review, run, selftest, sim, up};
+use crate::cli::{
+    CliError, accept, check, compare, export, init, judge, merge, pending, plan, reject, report, review, run, selftest,
+    sim, up,
+};
 
 /// Fails the build when an LLM inference server got slower
 #[derive(Debug, Parser)]
@@ -32,6 +35,12 @@ enum Verb {
     Report(report::ReportArgs),
     /// Judge suites of values: JSON Lines in, verdicts out
     Judge(judge::JudgeArgs),
+    /// Judge two runs, or results of other tools, as the gate does
+    Compare(compare::CompareArgs),
+    /// Set runs of several machines side by side
+    Merge(merge::MergeArgs),
+    /// Write a run in other tools' formats
+    Export(export::ExportArgs),
     /// Look at what is pending, one case at a time
     Review(review::ReviewArgs),
     /// Make pending measurements the baseline
@@ -84,6 +93,9 @@ fn dispatch(verb: &Verb, line: &[String]) -> Result<u8, CliError> {
     match verb {
         Verb::Init(args) => init::init(args, out),
         Verb::Judge(args) => judge::judge(args, out),
+        Verb::Compare(args) => compare::compare(args, out),
+        Verb::Merge(args) => merge::merge(args, out),
+        Verb::Export(args) => export::export(args, out),
         #[cfg(feature = "schema")]
         Verb::Schema(args) => schema::schema(args, out),
         Verb::Selftest(args) => selftest::selftest(args, out),

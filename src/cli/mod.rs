@@ -2,12 +2,15 @@
 
 pub mod accept;
 mod check;
+mod compare;
 mod context;
 mod decide;
 mod error;
+mod export;
 mod init;
 mod judge;
 mod main;
+mod merge;
 mod numbers;
 pub mod pending;
 mod plan;
@@ -20,6 +23,7 @@ mod schema;
 mod selftest;
 mod selftest_live;
 mod sim;
+mod sources;
 mod surroundings;
 mod up;
 

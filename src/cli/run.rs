@@ -67,6 +67,7 @@ pub(super) fn run(args: &RunArgs, line: &[String], out: &mut dyn Write) -> Resul
     }
     session.write_page();
     writeln!(out, "\n{}", session.table())?;
+    write!(out, "{}", session.hand_over())?;
     if args.record.is_some() && session.reports().iter().any(|report| report.pending.is_some()) {
         writeln!(out, "hint: to add what was recorded to the baselines: `cargo tokpace accept --reason \"…\"`")?;
     }

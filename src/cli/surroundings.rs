@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::baseline::{Author, Store};
 use crate::cli::main::at_terminal;
 use crate::cli::{BaselineContext, CliError};
-use crate::harness::{Package, Paths, RunFlags, SessionError, latest_run};
+use crate::harness::{Package, Paths, RunFlags, SessionError, environment, latest_run};
+use crate::redact::Redactor;
 
 /// The package around the working directory.
 #[derive(Debug)]
@@ -18,15 +19,12 @@ impl Surroundings {
     /// The nearest package above the working directory.
     pub(super) fn find() -> Result<Self, CliError> {
         let here = std::env::current_dir()?;
-        let root = here
-            .ancestors()
-            .find(|folder| folder.join("tokpace.toml").is_file() || folder.join("Cargo.toml").is_file())
-            .ok_or_else(|| {
-                CliError::usage(
-                    format!("no package in `{}` or above", here.display()),
-                    "change into a package, or make one with `cargo tokpace init`",
-                )
-            })?;
+        let root = root_above(&here).ok_or_else(|| {
+            CliError::usage(
+                format!("no package in `{}` or above", here.display()),
+                "change into a package, or make one with `cargo tokpace init`",
+            )
+        })?;
         Ok(Self { package: package(root) })
     }
 
@@ -54,6 +52,20 @@ impl Surroundings {
             latest: &latest,
         })
     }
+}
+
+/// What keeps secrets out of what a verb prints and writes: those of the environment, and of `.env` where there is a
+/// package.
+pub(super) fn redactor() -> Result<Redactor, CliError> {
+    let here = std::env::current_dir()?;
+    let root = root_above(&here).unwrap_or(&here);
+    let environment = environment(&Paths::of(&package(root), &RunFlags::default()))?;
+    Ok(Redactor::new(&environment))
+}
+
+/// The nearest folder with a package.
+fn root_above(here: &Path) -> Option<&Path> {
+    here.ancestors().find(|folder| folder.join("tokpace.toml").is_file() || folder.join("Cargo.toml").is_file())
 }
 
 /// What the folder flags of a run say when they are given by environment variables.

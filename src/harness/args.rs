@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser};
 use libtest_mimic::Arguments;
 
+use crate::harness::ExportFormat;
+
 /// Flags of a run, shared by the test harness and `cargo tokpace run`.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "tokpace")]
@@ -40,6 +42,10 @@ pub struct RunFlags {
     /// Folder of baselines
     #[arg(long, value_name = "DIR", env = "TOKPACE_BASELINES")]
     pub baselines: Option<PathBuf>,
+
+    /// Writes the results in further formats too: aiperf, csv, junit, markdown, tsv or github
+    #[arg(long = "export", value_name = "FORMAT", env = "TOKPACE_EXPORT", value_delimiter = ',')]
+    pub exports: Vec<ExportFormat>,
 
     /// Prints the details of every check, not only of those that do not hold
     #[arg(short = 'v', long, env = "TOKPACE_VERBOSE", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0)]

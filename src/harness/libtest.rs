@@ -71,7 +71,7 @@ fn run(package: &Package, args: &HarnessArgs, line: &[String]) -> Result<ExitCod
     let session = session.lock().unwrap_or_else(PoisonError::into_inner);
     if !libtest.list && !session.reports().is_empty() {
         session.write_page();
-        let table = session.table();
+        let table = session.table() + &session.hand_over();
         // JSON on the standard output stream is for machines, to the last line.
         let written = if libtest.format == Some(FormatSetting::Json) {
             std::io::stderr().write_all(table.as_bytes())

@@ -82,7 +82,7 @@ pub struct Session {
     pub(crate) alone: bool,
     scenarios: Vec<Scenario>,
     pub(crate) info: RunInfo,
-    folder: Option<RunFolder>,
+    pub(super) folder: Option<RunFolder>,
     pub(crate) bench: Option<Bench>,
     /// Starts the servers that the test target brings along.
     pub(super) start_servers: Option<StartServers>,
@@ -366,10 +366,12 @@ impl Session {
         let cases: Vec<CaseTrials> = folder.parts("trials")?;
         folder.write_json("trials.json", &RunTrials { version: FORMAT, run: self.info.id.clone(), cases })?;
         folder.write("report.md", &report::markdown(&run))?;
-        folder.write("summary.tsv", &report::tsv(&run))
+        folder.write("summary.tsv", &report::tsv(&run))?;
+        // From the parts as they are on the disk: what was redacted there is not found any more once it is escaped.
+        folder.write("junit.xml", &report::junit(&run))
     }
 
-    fn report_of(&self, cases: Vec<CaseReport>) -> RunReport {
+    pub(super) fn report_of(&self, cases: Vec<CaseReport>) -> RunReport {
         RunReport {
             version: FORMAT,
             run: self.info.clone(),

@@ -325,6 +325,7 @@ impl<'r, 'c> Runner<'r, 'c> {
                 "sent_ns": record.sent,
                 "ttft_ns": metrics.ttft,
                 "ttfo_ns": metrics.ttfo,
+                "ttst_ns": metrics.ttst,
                 "tpot_ns": metrics.tpot,
                 "e2e_latency_ns": metrics.e2e_latency,
                 "max_stall_ns": metrics.max_stall,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::baseline::Baseline;
 use crate::gate::{self, CaseInput, CheckInput, CheckVerdict, Job, Mode, Pair, Suite, TrialValues, Verdict};
 use crate::harness::soak;
-use crate::metric::{Better, Metric, Scale, Shape};
+use crate::metric::{Better, Metric, MetricId, Scale, Shape};
 use crate::report::CheckReport;
 use crate::scenario::{Case, Check, Gate, OnInconclusive, OnMissing, Reference};
 use crate::stats::trimmed::trimmed_mean;
@@ -35,7 +35,7 @@ pub(crate) fn judge(case: &Case, evidence: Evidence<'_>) -> Result<Vec<CheckRepo
     let verdicts = compare(case, &comparisons(case), evidence)?;
     let jobs = jobs(evidence.baseline);
     let reference = |check: &Check| {
-        let values: Vec<f64> = jobs.iter().filter_map(|job| estimate(check, &job.trials)).collect();
+        let values: Vec<f64> = jobs.iter().filter_map(|job| estimate(check.metric, &job.trials)).collect();
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     };
     Ok(reports(case, verdicts, evidence.trials, reference))
@@ -45,7 +45,7 @@ pub(crate) fn judge(case: &Case, evidence: Evidence<'_>) -> Result<Vec<CheckRepo
 pub(crate) fn paired(case: &Case, verdicts: Vec<CheckVerdict>, pairs: &[Pair]) -> Vec<CheckReport> {
     let side = |of: fn(&Pair) -> &TrialValues| pairs.iter().map(|pair| of(pair).clone()).collect::<Vec<_>>();
     let (reference, candidate) = (side(|pair| &pair.a), side(|pair| &pair.b));
-    reports(case, verdicts, &candidate, |check| estimate(check, &reference))
+    reports(case, verdicts, &candidate, |check| estimate(check.metric, &reference))
 }
 
 /// A case that is measured in pairs, as the judge takes it. `most` is the most pairs that it may take.
@@ -98,7 +98,7 @@ fn reports(
             };
         }
         let judged = verdicts.next().unwrap_or_else(|| CheckVerdict::new(check.metric.to_string(), Verdict::Missing));
-        CheckReport { value: estimate(check, trials), reference: reference(check), ..plain(check, judged) }
+        CheckReport { value: estimate(check.metric, trials), reference: reference(check), ..plain(check, judged) }
     };
     case.gate.checks.iter().map(report).collect()
 }
@@ -192,24 +192,23 @@ fn compare(case: &Case, checks: &[&Check], evidence: Evidence<'_>) -> Result<Vec
 }
 
 fn without_baseline(judged: &CheckVerdict, trials: &[TrialValues]) -> CheckVerdict {
-    let absolute =
-        gate::absolute(crate::metric::MetricId { metric: Metric::ErrorRate, statistic: None }, MOST_ERRORS, trials);
+    let absolute = gate::absolute(MetricId { metric: Metric::ErrorRate, statistic: None }, MOST_ERRORS, trials);
     let mut check = absolute.check;
     check.advisory = judged.advisory;
     check.reason = Some(format!("no baseline: only more than {} % of errors fails", MOST_ERRORS * 100.0));
     check
 }
 
-/// The estimate of a check over trials: the trimmed mean, of logarithms for ratios, as the judge takes it.
-fn estimate(check: &Check, trials: &[TrialValues]) -> Option<f64> {
-    if check.metric.metric == Metric::ErrorRate {
+/// The estimate of a metric over trials: the trimmed mean, of logarithms for ratios, as the judge takes it.
+pub(crate) fn estimate(id: MetricId, trials: &[TrialValues]) -> Option<f64> {
+    if id.metric == Metric::ErrorRate {
         let (errors, n) = trials.iter().fold((0, 0), |(e, n), trial| (e + trial.errors, n + trial.n));
         return (n > 0).then(|| errors as f64 / n as f64);
     }
-    let metric = check.metric.to_string();
+    let metric = id.to_string();
     let values: Option<Vec<f64>> = trials.iter().map(|trial| trial.values.get(&metric).copied().flatten()).collect();
     let values = values.filter(|values| !values.is_empty())?;
-    if check.metric.metric.scale() == Scale::Difference || values.iter().any(|value| *value <= 0.0) {
+    if id.metric.scale() == Scale::Difference || values.iter().any(|value| *value <= 0.0) {
         return Some(trimmed_mean(&values));
     }
     let logs: Vec<f64> = values.iter().map(|value| value.ln()).collect();

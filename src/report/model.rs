@@ -148,17 +148,29 @@ impl CaseReport {
     /// A report that says nothing yet: *invalid* until something was measured.
     pub fn blank(case: &Case, profile: &str, recorded: String) -> Self {
         Self {
-            case: case.name.clone(),
-            verdict: Verdict::Invalid,
-            pairs_used: 0,
-            checks: Vec::new(),
-            failed: None,
-            text: String::new(),
             scenario: case.scenario.clone(),
             file: case.file.clone(),
             description: case.description.clone(),
             profile: profile.to_owned(),
             recorded,
+            ..Self::empty(&case.name, Mode::Stored)
+        }
+    }
+
+    /// The same for a case without a scenario.
+    pub(crate) fn empty(case: &str, mode: Mode) -> Self {
+        Self {
+            case: case.to_owned(),
+            verdict: Verdict::Invalid,
+            pairs_used: 0,
+            checks: Vec::new(),
+            failed: None,
+            text: String::new(),
+            scenario: String::new(),
+            file: String::new(),
+            description: String::new(),
+            profile: String::new(),
+            recorded: String::new(),
             seconds: 0.0,
             invalid: Vec::new(),
             baseline: None,
@@ -173,7 +185,7 @@ impl CaseReport {
             errors: 0,
             failures: BTreeMap::new(),
             client: ClientInfo::default(),
-            mode: Mode::Stored,
+            mode,
             reference: None,
             prefix: None,
             server: None,

@@ -31,15 +31,21 @@ const WORST_FIRST: [Verdict; 6] = [
 
 /// The table of a run. Advisory checks are shown with `verbose` or when they do not hold.
 pub fn table(run: &RunReport, verbose: bool) -> String {
-    let rule = "─".repeat(WIDTH);
     let mut lines = vec![wrapped("", "  ", &about(run))];
     lines.extend(run.run.calibration.as_ref().map(client_error));
-    lines.push(rule.clone());
-    if run.cases.iter().any(|case| case.verdict != Verdict::Invalid && !case.checks.is_empty()) {
+    lines.extend(body(&run.cases, verbose));
+    lines.join("\n") + "\n"
+}
+
+/// The table of some cases between its rules, with what explains it.
+pub(super) fn body(cases: &[CaseReport], verbose: bool) -> Vec<String> {
+    let rule = "─".repeat(WIDTH);
+    let mut lines = vec![rule.clone()];
+    if cases.iter().any(|case| case.verdict != Verdict::Invalid && !case.checks.is_empty()) {
         let comparison = format!("{:>8} {:>15} {:>7}", "change", "90 % interval", "limit");
         lines.push(assembled("check", "measured", &comparison, "verdict"));
     }
-    for case in &run.cases {
+    for case in cases {
         lines.push(title(case));
         if case.verdict == Verdict::Invalid {
             lines.extend(no_measurement(case));
@@ -50,8 +56,8 @@ pub fn table(run: &RunReport, verbose: bool) -> String {
         }
     }
     lines.push(rule);
-    lines.push(summary(&run.cases));
-    let checks = || run.cases.iter().flat_map(|case| &case.checks).filter(|check| shown(check, verbose));
+    lines.push(summary(cases));
+    let checks = || cases.iter().flat_map(|case| &case.checks).filter(|check| shown(check, verbose));
     if checks().any(|check| check.judged.advisory) {
         lines.push("(…) advisory: shown, never fails the build".into());
     }
@@ -61,7 +67,7 @@ pub fn table(run: &RunReport, verbose: bool) -> String {
     if checks().any(|check| mark(check) == " ~") {
         lines.push("~ the limit lies within the interval: another run may decide otherwise".into());
     }
-    lines.join("\n") + "\n"
+    lines
 }
 
 fn about(run: &RunReport) -> String {

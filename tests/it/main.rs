@@ -8,6 +8,7 @@ mod bad_files;
 mod bad_targets;
 mod cancel;
 mod guide;
+mod interop;
 mod interruption;
 mod judge;
 mod layers;

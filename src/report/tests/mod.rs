@@ -1,5 +1,6 @@
 //! The texts, read as a user reads them.
 
+mod exports;
 mod files;
 mod fixture;
 mod html;
