@@ -230,10 +230,12 @@ impl Strip {
         text
     }
 
-    fn keys(&self, estimate: &str) -> Vec<Key> {
-        let mut keys = vec![Key::new("a", Mark::Dot, if self.changes { "a pair" } else { "a trial" })];
+    fn keys(&self, mode: Mode) -> Vec<Key> {
+        // Side by side with charts of changes, a fixed limit's has the same words.
+        let [dot, line] = if mode == Mode::Paired { ["a pair", "estimate"] } else { ["a trial", "this run"] };
+        let mut keys = vec![Key::new("a", Mark::Dot, dot)];
         if self.estimate.is_some() {
-            keys.push(Key::new("line a", Mark::Line, estimate));
+            keys.push(Key::new("line a", Mark::Line, line));
         }
         if !self.jobs.is_empty() {
             let of = if self.hidden_jobs > 0 { format!(" (the last {})", self.jobs.len()) } else { String::new() };
@@ -258,10 +260,9 @@ impl Strip {
 fn chart(html: &mut Html, case: &CaseReport, strip: &Strip) {
     let Some(y) = strip.y() else { return };
     let higher = case.checks.iter().any(|check| check.judged.metric == strip.metric && check.higher_is_better);
-    let estimate = if strip.changes { "estimate" } else { "this run" };
     let title = if strip.changes { format!("{}, change a pair", strip.metric) } else { strip.metric.clone() };
     let words = Words { title: &title, caption: &strip.caption(), description: &strip.description() };
-    figure(html, &words, HEIGHT, &strip.keys(estimate), &mut |html| draw(html, strip, &y, higher));
+    figure(html, &words, HEIGHT, &strip.keys(case.mode), &mut |html| draw(html, strip, &y, higher));
 }
 
 fn draw(html: &mut Html, strip: &Strip, y: &Scale, higher: bool) {
