@@ -116,7 +116,9 @@ mod tests {
 
     fn texts(pieces: &[(&str, Option<u32>)]) -> Pieces {
         let mut all = Pieces::default();
-        pieces.iter().for_each(|&(text, tokens_so_far)| all.push([text, ""], tokens_so_far));
+        for &(text, tokens_so_far) in pieces {
+            all.push([text, ""], tokens_so_far);
+        }
         all
     }
 

@@ -130,6 +130,7 @@ fn requests_csv() {
 fn as_aiperf(requests: &[RequestLine]) -> AiperfFiles {
     let case = chatbot().run(&Embedded::default());
     let trial = TrialReport {
+        server: None,
         trial: 1,
         side: "candidate".into(),
         valid: true,

@@ -15,6 +15,7 @@ use crate::report::{
 
 fn trial(number: u32, side: &str, values: TrialValues) -> TrialReport {
     TrialReport {
+        server: None,
         trial: number,
         side: side.into(),
         valid: true,
