@@ -114,6 +114,7 @@
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
 pub mod baseline;
+pub mod calendar;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod engine;
@@ -121,6 +122,7 @@ pub mod environment;
 mod erased;
 pub mod gate;
 pub mod harness;
+pub mod history;
 pub mod measure;
 pub mod metric;
 pub mod names;

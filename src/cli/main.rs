@@ -8,7 +8,9 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "schema")]
 use crate::cli::schema;
 use crate::cli::surroundings::Surroundings;
-use crate::cli::{CliError, accept, check, init, judge, pending, plan, reject, review, run, selftest, sim, up};
+use crate::cli::{
+    CliError, accept, check, history, init, judge, pending, plan, reject, review, run, selftest, sim, up,
+};
 
 /// Fails the build when an LLM inference server got slower
 #[derive(Debug, Parser)]
@@ -34,10 +36,12 @@ enum Verb {
     Review(review::ReviewArgs),
     /// Make pending measurements the baseline
     Accept(accept::AcceptArgs),
-    /// Throw pending measurements away
+    /// Throw pending measurements away, or baselines that no case uses
     Reject(reject::RejectArgs),
-    /// List what is pending
+    /// List what is pending, and baselines without a case or beyond their age
     Pending(pending::PendingArgs),
+    /// Show how the figures moved from run to run, and where they changed
+    History(history::HistoryArgs),
     /// Serve the simulated inference server
     Sim(sim::SimArgs),
     /// Start the managed server of a profile, run a program beside it, and stop it
@@ -80,6 +84,7 @@ pub fn main(line: impl IntoIterator<Item = String>) -> ExitCode {
 fn dispatch(verb: &Verb, line: &[String]) -> Result<u8, CliError> {
     let out = &mut io::stdout().lock();
     match verb {
+        Verb::History(args) => history::history(args, out, &mut io::stderr().lock()),
         Verb::Init(args) => init::init(args, out),
         Verb::Judge(args) => judge::judge(args, out),
         #[cfg(feature = "schema")]

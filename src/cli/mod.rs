@@ -5,6 +5,7 @@ mod check;
 mod context;
 mod decide;
 mod error;
+mod history;
 mod init;
 mod judge;
 mod main;
@@ -21,6 +22,7 @@ mod selftest_live;
 mod sim;
 mod surroundings;
 mod up;
+mod upkeep;
 
 pub use context::BaselineContext;
 pub use error::CliError;

@@ -11,6 +11,7 @@ mod folder;
 mod joint;
 mod latest;
 mod libtest;
+mod life;
 mod lock;
 mod log;
 mod measure;
@@ -21,6 +22,7 @@ mod signal;
 mod sources;
 mod tally;
 mod trial;
+mod upkeep;
 pub(crate) mod verdict;
 mod wall;
 
@@ -34,6 +36,7 @@ pub use libtest::main;
 pub use lock::MeasureLock;
 
 pub use paths::{Package, Paths};
-pub use session::{Session, SessionError};
+pub use session::{Session, SessionError, history_of};
 pub use signal::Stop;
+pub use upkeep::{Abandoned, Ended, Stale, Upkeep, upkeep};
 pub(crate) use wall::now;

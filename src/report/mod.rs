@@ -7,7 +7,7 @@ mod hints;
 mod lines;
 mod markdown;
 mod model;
-mod number;
+pub(crate) mod number;
 #[cfg(feature = "cli")]
 mod plan_table;
 mod text;
@@ -20,7 +20,7 @@ pub use forecast_table::{forecast_json, forecast_table};
 pub use markdown::markdown;
 pub use model::{
     BaselineInfo, Calibration, CaseReport, CaseTrials, CheckReport, ClientInfo, Invalidated, PrefixReport, PrefixSide,
-    ReferenceInfo, RunInfo, RunReport, RunTrials, TrialReport,
+    ReferenceInfo, RunInfo, RunReport, RunTrials, TrialReport, WaiverInfo,
 };
 pub(crate) use number::percent;
 #[cfg(feature = "cli")]
