@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::context::{counted, printable, title};
 use super::{BaselineContext, CliError, upkeep};
 use crate::baseline::PendingEntry;
+use crate::harness::Upkeep;
 
 /// Arguments of `cargo tokpace pending`.
 #[derive(Debug, Default, clap::Args)]
@@ -29,7 +30,7 @@ struct Item<'a> {
     jobs: usize,
     path: String,
     error: Option<String>,
-    /// `pending`, `unreadable`, or what is wrong with a baseline: `orphan`, `stale`.
+    /// `pending`, `unreadable`, or what is wrong with a baseline: `orphan`, `stale`; `unknown` if that cannot be told.
     state: &'static str,
 }
 
@@ -66,14 +67,19 @@ pub fn pending(args: &PendingArgs, context: &BaselineContext<'_>, out: &mut dyn 
     let entries = context.waiting(args.profile.as_deref())?;
     let items: Vec<Item<'_>> = entries.iter().map(|entry| Item::new(entry, context)).collect();
     if args.json {
-        let found = upkeep::of_profile(context, args.profile.as_deref())?;
+        let (found, unknown) = match upkeep::of_profile(context, args.profile.as_deref()) {
+            Ok(found) => (found, None),
+            Err(CliError::Failed { message, .. }) => (Upkeep::default(), Some(message)),
+            Err(error) => return Err(error),
+        };
+        let unknown = unknown.map(|why| Item::of_baseline("unknown", ("", ""), context.store.root(), &why, context));
         let orphans = found.abandoned.iter();
         let orphans =
             orphans.map(|one| Item::of_baseline("orphan", (&one.case, &one.profile), &one.path, &one.why, context));
         let stale = found.stale.iter();
         let stale =
             stale.map(|one| Item::of_baseline("stale", (&one.case, &one.profile), &one.path, &one.why, context));
-        let items: Vec<Item<'_>> = items.into_iter().chain(orphans).chain(stale).collect();
+        let items: Vec<Item<'_>> = items.into_iter().chain(orphans).chain(stale).chain(unknown).collect();
         serde_json::to_writer_pretty(&mut *out, &items).map_err(std::io::Error::from)?;
         writeln!(out)?;
         return Ok(0);
@@ -196,6 +202,8 @@ mod tests {
 
         project.broken = Some("`tokpace.toml` is wrong\nmore words".into());
         assert!(list(&project, false).ends_with("ages of baselines are unknown: `tokpace.toml` is wrong\n"));
+        let items: Vec<serde_json::Value> = serde_json::from_str(&list(&project, true)).unwrap();
+        assert_eq!((items.len(), &items[3]["state"]), (4, &"unknown".into()));
         project.broken = None;
 
         project.upkeep.ended.clear();

@@ -7,7 +7,7 @@ use crate::harness::session::Session;
 use crate::harness::{now, verdict};
 use crate::history::Entry;
 use crate::profile::OnStale;
-use crate::report::{CaseReport, WaiverInfo};
+use crate::report::{CaseReport, CheckReport, WaiverInfo};
 use crate::scenario::Gate;
 
 /// Today, by UTC.
@@ -45,8 +45,8 @@ impl Session {
 
     /// The rule by which a case fails the build, if it does. What is waived does not count; a baseline may be too old.
     pub(super) fn failing_rule(&self, report: &CaseReport, gate: &Gate) -> Option<String> {
-        let counts = |check: &&crate::report::CheckReport| !check.judged.advisory && !check.is_waived();
-        let verdict = if report.verdict == Verdict::Invalid || !report.checks.iter().any(|check| check.is_waived()) {
+        let counts = |check: &&CheckReport| !check.judged.advisory && !check.is_waived();
+        let verdict = if report.verdict == Verdict::Invalid || !report.checks.iter().any(CheckReport::is_waived) {
             report.verdict
         } else {
             // What is left may be nothing, and nothing fails nothing.

@@ -162,7 +162,7 @@ mod tests {
             for writer in 0..4 {
                 let history = history.clone();
                 scope.spawn(move || {
-                    (1..=25).for_each(|night| append(&history, &entry(night, &writer.to_string(), 4.0)))
+                    (1..=25).for_each(|night| append(&history, &entry(night, &writer.to_string(), 4.0)));
                 });
             }
         });

@@ -49,9 +49,9 @@ impl JsonSchema for ProjectFile {
                                     Default: `target/tokpace/history`.",
                     "type": "string",
                 },
-                "baseline_max_age": of_all(generator.subschema_for::<Days>(), "How old a baseline may be, such as `90d`; \
+                "baseline_max_age": of_all(&generator.subschema_for::<Days>(), "How old a baseline may be, such as `90d`; \
                                     counted from its latest job. Default: no limit."),
-                "on_stale_baseline": of_all(generator.subschema_for::<OnStale>(), "What an older baseline does: `warn` \
+                "on_stale_baseline": of_all(&generator.subschema_for::<OnStale>(), "What an older baseline does: `warn` \
                                     in the report, or `fail` the test. Default: `warn`."),
                 "waiver": {
                     "description": "Checks that may regress until a day: `[[waiver]]`.",
@@ -71,7 +71,7 @@ impl JsonSchema for ProjectFile {
 }
 
 /// A schema with a description of its own.
-fn of_all(schema: Schema, description: &str) -> Value {
+fn of_all(schema: &Schema, description: &str) -> Value {
     json!({ "description": description, "allOf": [schema] })
 }
 

@@ -143,7 +143,7 @@ fn both_runners_judge_alike() {
             let again = judged_again(&project);
             assert_eq!(again.len(), 4);
             for [own, other] in again {
-                assert_eq!(own["verdict"], other["verdict"], "nextest: {under_nextest}");
+                assert_eq!(own["verdict"], other["verdict"], "nextest: {under_nextest}: {own} and {other}\n{output}");
                 for ((key, one), (_, two)) in figures(&own).into_iter().zip(figures(&other)) {
                     let close = match (one, two) {
                         (Some(one), Some(two)) => (one - two).abs() <= 1e-9 * two.abs().max(1e-12),
