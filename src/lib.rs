@@ -123,6 +123,7 @@
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
 pub mod baseline;
+pub mod calendar;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod engine;
@@ -130,6 +131,7 @@ pub mod environment;
 mod erased;
 pub mod gate;
 pub mod harness;
+pub mod history;
 #[cfg(feature = "cli")]
 pub mod interop;
 pub mod measure;

@@ -45,6 +45,13 @@ impl Time {
 #[error("{0}")]
 pub struct UnitError(String);
 
+impl UnitError {
+    /// With a message that names the right forms behind `; write `.
+    pub(crate) fn new(message: String) -> Self {
+        Self(message)
+    }
+}
+
 const TIME_UNITS: [(&str, f64); 6] = [
     // Longest suffix first where one ends in another: "ms" before "m" and "s".
     ("ns", 1.0),
@@ -146,6 +153,7 @@ impl fmt::Display for Growth {
     }
 }
 
+/// Reads and writes a type as the text that people write. What it names is in scope where it is used.
 macro_rules! text_form {
     ($type:ty, $name:literal, $pattern:literal, $about:literal) => {
         impl Serialize for $type {
@@ -170,6 +178,8 @@ macro_rules! text_form {
         }
     };
 }
+
+pub(crate) use text_form;
 
 text_form!(
     Time,

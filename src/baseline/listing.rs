@@ -1,10 +1,10 @@
 //! What is in the store: pending files, and baselines that no case uses any more.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::BaselineError;
-use super::files::{case_name, names_in};
+use super::files::{case_name, names_in, remove};
 use super::model::Pending;
 use super::store::{ACCEPTED, PENDING, Store, read_pending};
 use crate::names;
@@ -32,14 +32,18 @@ pub struct Orphan {
 }
 
 impl Store {
+    /// The profiles that have a folder, by name.
+    pub fn profiles(&self) -> Result<Vec<String>, BaselineError> {
+        let mut names = names_in(self.root())?;
+        names.retain(|name| names::is_safe(name) && self.root().join(name).is_dir());
+        Ok(names)
+    }
+
     /// Every pending file, by profile and case; a broken one is in the list with its error.
     pub fn list_pending(&self) -> Result<Vec<PendingEntry>, BaselineError> {
         let mut entries = Vec::new();
-        for profile in names_in(self.root())?.into_iter().filter(|name| names::is_safe(name)) {
+        for profile in self.profiles()? {
             let folder = self.root().join(&profile);
-            if !folder.is_dir() {
-                continue;
-            }
             for name in names_in(&folder)? {
                 let Some(case) = name.strip_suffix(PENDING).map(case_name) else { continue };
                 let path = folder.join(&name);
@@ -49,6 +53,12 @@ impl Store {
             }
         }
         Ok(entries)
+    }
+
+    /// Removes a baseline that no case uses; returns whether it was still there.
+    pub fn remove_orphan(&self, path: &Path) -> Result<bool, BaselineError> {
+        let _lock = self.lock()?;
+        remove(path)
     }
 
     /// Baselines of a profile whose case is not among `cases`, by case.

@@ -2,6 +2,7 @@
 
 mod accept;
 mod author;
+mod drift;
 mod error;
 mod files;
 mod format;
@@ -16,6 +17,7 @@ mod update;
 
 pub use accept::{AcceptError, AcceptMode, Acceptance, JOBS_KEPT, RECENT_ANCHORS, accepted};
 pub use author::Author;
+pub(crate) use drift::{direction, drift_line, is_share, step};
 pub use error::{BaselineError, StoreError};
 pub use format::{baseline_text, pending_text};
 #[cfg(feature = "schema")]

@@ -163,7 +163,7 @@ impl Store {
     }
 
     /// Held while a file is read in order to be replaced. Released when dropped, and by the system if the process ends.
-    fn lock(&self) -> Result<File, BaselineError> {
+    pub(super) fn lock(&self) -> Result<File, BaselineError> {
         let failed = |source| BaselineError::Io { action: "lock", path: self.lock.clone(), source };
         if let Some(folder) = self.lock.parent() {
             fs::create_dir_all(folder).map_err(failed)?;

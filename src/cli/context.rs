@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::CliError;
 use crate::baseline::{Acceptance, Author, BaselineError, Pending, PendingEntry, Store, StoreError};
+use crate::harness::Upkeep;
 
 /// The surroundings of `review`, `accept`, `reject` and `pending`.
 pub struct BaselineContext<'a> {
@@ -20,6 +21,8 @@ pub struct BaselineContext<'a> {
     pub now: String,
     /// The measurements of the latest run, judged; called only where nothing pending fits.
     pub latest: &'a dyn Fn() -> Result<Vec<Pending>, CliError>,
+    /// Baselines without a case or beyond their age, and waivers that have ended.
+    pub upkeep: &'a dyn Fn() -> Result<Upkeep, CliError>,
 }
 
 impl BaselineContext<'_> {
@@ -134,6 +137,9 @@ pub(super) mod testing {
         pub(in crate::cli) store: Store,
         pub(in crate::cli) terminal: bool,
         pub(in crate::cli) latest: Vec<Pending>,
+        pub(in crate::cli) upkeep: Upkeep,
+        /// What is wrong with the project's files, if something is.
+        pub(in crate::cli) broken: Option<String>,
         dir: tempfile::TempDir,
     }
 
@@ -141,7 +147,7 @@ pub(super) mod testing {
         pub(in crate::cli) fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let store = Store::new(dir.path().join("baselines"), dir.path().join("lock"));
-            Self { store, terminal: false, latest: Vec::new(), dir }
+            Self { store, terminal: false, latest: Vec::new(), upkeep: Upkeep::default(), broken: None, dir }
         }
 
         /// Runs a verb; gives its result and its output.
@@ -158,6 +164,10 @@ pub(super) mod testing {
                 author: Author { by: Some("Jane <jane@x>".into()), commit: Some("abc1234".into()) },
                 now: "2026-11-23T08:00:00Z".into(),
                 latest: &|| Ok(self.latest.clone()),
+                upkeep: &|| match &self.broken {
+                    Some(message) => Err(CliError::usage(message.clone(), "mend it")),
+                    None => Ok(self.upkeep.clone()),
+                },
             };
             let result = verb(&context, &mut out);
             (result, String::from_utf8(out).unwrap())

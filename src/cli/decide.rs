@@ -5,9 +5,10 @@ use std::io::Write;
 
 use super::context::{counted, printable, title};
 use super::error::USAGE;
-use super::numbers::drift_line;
 use super::{BaselineContext, CliError};
-use crate::baseline::{AcceptError, AcceptMode, Baseline, Pending, PendingEntry, PendingVerdict, StoreError};
+use crate::baseline::{
+    AcceptError, AcceptMode, Baseline, Pending, PendingEntry, PendingVerdict, StoreError, drift_line,
+};
 
 /// Decisions one after the other: one that fails does not stop those after it.
 #[derive(Debug, Default)]
@@ -127,7 +128,7 @@ fn accept_one(
     match context.store.accept(pending, mode, &context.acceptance(reason)) {
         Ok((before, after)) => {
             writeln!(out, "accepted {title}: {}", outcome(before.as_ref(), &after, pending.jobs.len()))?;
-            if let Some(drift) = drift_line(&after) {
+            if let Some(drift) = drift_line(&after, |_| true) {
                 writeln!(out, "  {drift}")?;
             }
             Ok(true)

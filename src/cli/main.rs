@@ -9,8 +9,8 @@ use clap::{Parser, Subcommand};
 use crate::cli::schema;
 use crate::cli::surroundings::Surroundings;
 use crate::cli::{
-    CliError, accept, check, compare, export, init, judge, merge, pending, plan, reject, report, review, run, selftest,
-    sim, up,
+    CliError, accept, check, compare, export, history, init, judge, merge, pending, plan, reject, report, review, run,
+    selftest, sim, up,
 };
 
 /// Fails the build when an LLM inference server got slower
@@ -45,10 +45,12 @@ enum Verb {
     Review(review::ReviewArgs),
     /// Make pending measurements the baseline
     Accept(accept::AcceptArgs),
-    /// Throw pending measurements away
+    /// Throw pending measurements away, or baselines that no case uses
     Reject(reject::RejectArgs),
-    /// List what is pending
+    /// List what is pending, and baselines without a case or beyond their age
     Pending(pending::PendingArgs),
+    /// Show how the figures moved from run to run, and where they changed
+    History(history::HistoryArgs),
     /// Serve the simulated inference server
     Sim(sim::SimArgs),
     /// Start the managed server of a profile, run a program beside it, and stop it
@@ -91,6 +93,7 @@ pub fn main(line: impl IntoIterator<Item = String>) -> ExitCode {
 fn dispatch(verb: &Verb, line: &[String]) -> Result<u8, CliError> {
     let out = &mut io::stdout().lock();
     match verb {
+        Verb::History(args) => history::history(args, out, &mut io::stderr().lock()),
         Verb::Init(args) => init::init(args, out),
         Verb::Judge(args) => judge::judge(args, out),
         Verb::Compare(args) => compare::compare(args, out),

@@ -7,6 +7,7 @@ mod context;
 mod decide;
 mod error;
 mod export;
+mod history;
 mod init;
 mod judge;
 mod main;
@@ -26,6 +27,7 @@ mod sim;
 mod sources;
 mod surroundings;
 mod up;
+mod upkeep;
 
 pub use context::BaselineContext;
 pub use error::CliError;

@@ -3,13 +3,10 @@
 use std::fmt::Write as _;
 
 use super::context::printable;
-use crate::baseline::{Baseline, Difference, Job, Middle, Pending, conditions_differ, drift, metrics, middle};
-use crate::metric::{Better, Metric, MetricId, Scale};
-
-/// Below this a drift is not worth a word: 1 %, or 1 percentage point.
-const DRIFT_SHOWN: f64 = 0.01;
-/// Most drifting metrics in a line.
-const DRIFTS_SHOWN: usize = 5;
+use crate::baseline::{
+    Baseline, Difference, Job, Middle, Pending, conditions_differ, direction, is_share, metrics, middle, step,
+};
+use crate::metric::{Metric, MetricId};
 
 /// A table of each metric's middle (median over jobs of the median over trials), baseline beside new.
 pub(super) fn table(old: Option<&Baseline>, new: &Pending) -> String {
@@ -49,38 +46,6 @@ pub(super) fn fingerprint(old: &Baseline, new: &Pending) -> String {
     differences("other conditions, so accepting starts a new epoch", &conditions) + &differences("changed", &subject)
 }
 
-/// `drift since 2026-01-31: tpot.p50 +21.3 % (worse)`, the largest first; `None` if nothing moved, or nothing is to
-/// be compared with.
-pub(super) fn drift_line(baseline: &Baseline) -> Option<String> {
-    let since = &baseline.oldest_anchor()?.jobs.last()?.recorded;
-    let mut moved: Vec<(f64, &str)> = metrics(&baseline.jobs)
-        .into_iter()
-        .filter_map(|name| Some((drift(baseline, name)? - if is_share(name) { 0.0 } else { 1.0 }, name)))
-        .filter(|(by, _)| by.abs() >= DRIFT_SHOWN)
-        .collect();
-    moved.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
-    let more = moved.len().saturating_sub(DRIFTS_SHOWN);
-    moved.truncate(DRIFTS_SHOWN);
-    let list: Vec<_> = moved
-        .iter()
-        .map(|(by, name)| {
-            let word = direction(name, *by).map(|word| format!(" ({word})")).unwrap_or_default();
-            format!("{} {}{word}", printable(name), step(name, *by))
-        })
-        .collect();
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let day = since.split('T').next().unwrap_or(since);
-    (!list.is_empty()).then(|| format!("drift since {}: {}{more}", printable(day), list.join(", ")))
-}
-
-fn metric(name: &str) -> Option<Metric> {
-    name.parse::<MetricId>().ok().map(|id| id.metric)
-}
-
-fn is_share(name: &str) -> bool {
-    metric(name).is_some_and(|metric| metric.scale() == Scale::Difference)
-}
-
 fn figure(name: &str, middle: Option<Middle>) -> String {
     match middle {
         None => "–".into(),
@@ -93,7 +58,9 @@ fn figure(name: &str, middle: Option<Middle>) -> String {
                 size if size >= 10.0 => 2,
                 _ => 3,
             };
-            format!("{value:.decimals$} {}", metric(name).map_or("", Metric::unit)).trim_end().to_owned()
+            format!("{value:.decimals$} {}", name.parse::<MetricId>().map_or("", |id| Metric::unit(id.metric)))
+                .trim_end()
+                .to_owned()
         }
     }
 }
@@ -114,17 +81,6 @@ fn change(name: &str, was: Option<Middle>, is: Option<Middle>) -> String {
     };
     let word = direction(name, by).map(|word| format!("  {word}")).unwrap_or_default();
     format!("{}{word}", step(name, by))
-}
-
-/// `+10.1 %`, or `-3.0 pp` for shares.
-fn step(name: &str, by: f64) -> String {
-    format!("{:+.1} {}", by * 100.0, if is_share(name) { "pp" } else { "%" })
-}
-
-/// Whether a step is for the better; `None` if it is too small to show or the metric is unknown.
-fn direction(name: &str, by: f64) -> Option<&'static str> {
-    let better = metric(name)?.better();
-    (by.abs() >= 0.0005).then(|| if (by < 0.0) == (better == Better::Lower) { "better" } else { "worse" })
 }
 
 fn failures(jobs: &[Job]) -> String {
@@ -207,16 +163,5 @@ mod tests {
           args: none → --fast
           server.version: 0.11.0 → 0.12.0\u{7}
         ");
-    }
-
-    #[test]
-    fn creep_is_visible() {
-        let mut baseline = accept(None, &measured(PendingVerdict::Missing, "2026-01-31T00:00:00Z", 4.0, Some(100.0)));
-        assert_eq!(drift_line(&baseline), None);
-        for i in 1..=5 {
-            let run = measured(PendingVerdict::Regressed, &i.to_string(), 4.0 * 1.04_f64.powi(i), Some(99.5));
-            baseline = accept(Some(&baseline), &run);
-        }
-        insta::assert_snapshot!(drift_line(&baseline).unwrap(), @"drift since 2026-01-31: tpot.p50 +21.7 % (worse)");
     }
 }

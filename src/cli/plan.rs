@@ -352,6 +352,7 @@ max = 8
             kind,
             job_noise: 0.03,
             labels: std::collections::BTreeMap::new(),
+            aging: crate::profile::Aging::default(),
             variants: std::collections::BTreeMap::new(),
             variant: None,
         };

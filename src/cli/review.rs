@@ -4,9 +4,9 @@ use std::io::{BufRead, Write};
 
 use super::context::{printable, title};
 use super::decide::Decisions;
-use super::numbers::{drift_line, fingerprint, table};
-use super::{BaselineContext, CliError};
-use crate::baseline::{AcceptMode, Baseline, Pending, PendingEntry, PendingVerdict, accepted};
+use super::numbers::{fingerprint, table};
+use super::{BaselineContext, CliError, upkeep};
+use crate::baseline::{AcceptMode, Baseline, Pending, PendingEntry, PendingVerdict, accepted, drift_line};
 
 /// Arguments of `cargo tokpace review`.
 #[derive(Debug, Default, clap::Args)]
@@ -39,6 +39,7 @@ pub fn review(
     let entries = context.waiting(args.profile.as_deref())?;
     if entries.is_empty() {
         writeln!(out, "nothing is pending")?;
+        upkeep::tell(context, args.profile.as_deref(), out)?;
         return Ok(0);
     }
     let mut for_all = None;
@@ -80,6 +81,7 @@ pub fn review(
         }
         writeln!(out)?;
     }
+    upkeep::tell(context, args.profile.as_deref(), out)?;
     if context.terminal {
         return ended(&decisions, out);
     }
@@ -127,7 +129,7 @@ fn show(entry: &PendingEntry, context: &BaselineContext<'_>, out: &mut dyn Write
 fn drift_once_accepted(baseline: &Baseline, pending: &Pending, context: &BaselineContext<'_>) -> Option<String> {
     baseline.oldest_anchor()?;
     let after = accepted(Some(baseline), pending, AcceptMode::Auto, &context.acceptance(None)).ok()?;
-    drift_line(&after)
+    drift_line(&after, |_| true)
 }
 
 /// The answer, and whether it is for everything that follows; `None` to quit, also at the end of the input.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::cli::CliError;
+use crate::history::Entry;
 use crate::report::{RunReport, RunTrials};
 use crate::{baseline, profile, scenario};
 
@@ -49,12 +50,13 @@ pub(super) fn schema(args: &SchemaArgs, out: &mut dyn Write) -> Result<u8, CliEr
     })
 }
 
-fn schemas() -> [(&'static str, Value); 5] {
+fn schemas() -> [(&'static str, Value); 6] {
     [
         ("scenario", scenario::schema()),
         ("project", profile::schema()),
         ("baseline", baseline::schema().to_value()),
         ("run", schemars::schema_for!(RunReport).to_value()),
+        ("history", schemars::schema_for!(Entry).to_value()),
         ("trials", schemars::schema_for!(RunTrials).to_value()),
     ]
 }

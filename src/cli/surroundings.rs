@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::baseline::{Author, Store};
 use crate::cli::main::at_terminal;
 use crate::cli::{BaselineContext, CliError};
-use crate::harness::{Package, Paths, RunFlags, SessionError, environment, latest_run};
+use crate::harness::{Package, Paths, RunFlags, SessionError, environment, history_of, latest_run, upkeep};
+use crate::history::History;
 use crate::redact::Redactor;
 
 /// The package around the working directory.
@@ -50,7 +51,14 @@ impl Surroundings {
             author: Author::detect(&paths.root, |name| std::env::var(name).ok()),
             now: crate::harness::now(),
             latest: &latest,
+            upkeep: &|| Ok(upkeep(&self.package, &flags_of_environment())?),
         })
+    }
+
+    /// The history of the package's runs, and how its paths are shown.
+    pub(super) fn history(&self) -> Result<(History, impl Fn(&Path) -> String + use<>), CliError> {
+        let (paths, history) = history_of(&self.package, &flags_of_environment())?;
+        Ok((history, move |path: &Path| paths.shown(path)))
     }
 }
 

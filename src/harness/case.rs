@@ -1,7 +1,7 @@
 //! One case, from its plan to its report.
 
 use crate::baseline::{self, Baseline, Job, Pending, PendingVerdict, UpdateMode, Write};
-use crate::gate::{Mode, Verdict};
+use crate::gate::{Mode, TrialValues, Verdict};
 use crate::harness::bench::Role;
 use crate::harness::measure::{self, Measured, Until};
 use crate::harness::session::Session;
@@ -41,6 +41,7 @@ impl Session {
     pub(super) fn finish(&mut self, mut report: CaseReport) -> std::io::Result<CaseReport> {
         report.text = self.redactor.redact(&report::verdict_text(&report, self.flags.verbose)).into_owned();
         tracing::info!(case = %report.case, verdict = %report.verdict, "judged");
+        self.remember(&report);
         self.keep(report.clone())?;
         Ok(report)
     }
@@ -75,6 +76,7 @@ impl Session {
             let measured = measure::measure(case, plan, side, &until, &mut context)?;
             let source = measured.tally.token_source;
             let fingerprint = of_case(case, &self.profile, &side.target, &self.machine, &measured.plan, source);
+            let fingerprint = conclude::without_secrets(fingerprint, &self.redactor);
             let client = measured.tally.client();
             Ok::<_, MeasureError>((measured, fingerprint, client))
         })();
@@ -128,6 +130,8 @@ impl Session {
             ));
         }
         report.baseline = baseline.map(|b| self.baseline_info(b));
+        report.drift =
+            baseline.filter(|_| report.differences.is_empty()).and_then(|b| drift(b, &report, &tally.trials));
         report.pairs_used = tally.trials.len() as u32;
         conclude::count(&mut report, &tally);
         conclude::prefix(&mut report, &case, &measured.plan, &tally, None);
@@ -136,6 +140,7 @@ impl Session {
         report.seconds = measured.seconds;
         report.conditions.clone_from(&fingerprint.conditions);
         report.subject.clone_from(&fingerprint.subject);
+        self.waive(&mut report);
         if report.verdict != Verdict::Invalid && !self.stores_nothing(&case) {
             let job = Job {
                 recorded: report.recorded.clone(),
@@ -147,8 +152,8 @@ impl Session {
             };
             self.write(&mut report, job)?;
         }
-        let (ci, quick) = (self.ci, self.flags.quick);
-        report.failed = verdict::failing_rule(report.verdict, &report.checks, &case.gate, ci, quick)
+        report.failed = self
+            .failing_rule(&report, &case.gate)
             .filter(|_| self.recorded.is_none() || report.verdict == Verdict::Invalid);
         Ok(report)
     }
@@ -227,6 +232,7 @@ impl Session {
             path: path.map(|path| self.paths.shown(&path)).unwrap_or_default(),
             jobs: baseline.jobs.len() as u32,
             recorded: baseline.jobs.last().map(|job| job.recorded.clone()).unwrap_or_default(),
+            stale: self.stale(baseline),
         }
     }
 
@@ -245,6 +251,15 @@ impl Session {
         report.failed = Some("the case could not be measured".into());
         report
     }
+}
+
+/// How far the run's checks are from the oldest anchor, in words.
+fn drift(baseline: &Baseline, report: &CaseReport, trials: &[TrialValues]) -> Option<String> {
+    let job = Job { trials: trials.to_vec(), ..Job::default() };
+    let as_accepted = Baseline { jobs: vec![job], ..baseline.clone() };
+    let gates =
+        |metric: &str| report.checks.iter().any(|check| !check.judged.advisory && check.judged.metric == metric);
+    baseline::drift_line(&as_accepted, gates)
 }
 
 /// Conditions in which a baseline and a run differ, in words.

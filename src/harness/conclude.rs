@@ -1,13 +1,17 @@
 //! What was measured becomes a report: notes that every kind of case can have.
 
+use std::collections::BTreeMap;
+
 use crate::gate::Verdict;
 use crate::harness::bench::Side;
 use crate::harness::tally::Tally;
 use crate::measure::Invalid;
 use crate::metric::{Metric, MetricId};
 use crate::plan::Plan;
+use crate::redact::Redactor;
 use crate::report::{self, CaseReport, CheckReport, Invalidated, PrefixReport, PrefixSide};
 use crate::scenario::{Case, Check};
+use crate::target::Fingerprint;
 
 /// Answers off their planned length by more than 5 % in more than this share of the requests say that times per
 /// token and rates were not measured on what was planned.
@@ -22,6 +26,14 @@ const NO_HITS: f64 = 0.01;
 /// The worst of the checks that gate.
 pub(super) fn verdict_of(checks: &[CheckReport]) -> Verdict {
     Verdict::of_all(checks.iter().filter(|check| !check.judged.advisory).map(|check| check.judged.verdict))
+}
+
+/// A server's words go into the baseline and the history, and it may say what it was sent.
+pub(super) fn without_secrets(fingerprint: Fingerprint, redactor: &Redactor) -> Fingerprint {
+    let clean = |map: BTreeMap<String, String>| {
+        map.into_iter().map(|(key, value)| (key, redactor.redact(&value).into_owned())).collect()
+    };
+    Fingerprint { conditions: clean(fingerprint.conditions), subject: clean(fingerprint.subject) }
 }
 
 /// Checks that the answers of these sides cannot support become advisory, and a note says why.

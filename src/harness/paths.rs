@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::harness::{RunFlags, StartServers};
+use crate::history::History;
 
 /// What only the downstream crate's compiler knows; filled in by `tokpace::main!`.
 #[derive(Clone, Debug)]
@@ -90,6 +91,12 @@ impl Paths {
     /// The lock that is held while baselines are written.
     pub fn baselines_lock(&self) -> PathBuf {
         self.results.join("baselines.lock")
+    }
+
+    /// The history of all runs, in a folder of the project if it names one.
+    pub fn history(&self, folder: Option<&str>) -> History {
+        let root = folder.map_or_else(|| self.results.join("history"), |folder| self.root.join(folder));
+        History::new(root, self.results.join("history.lock"))
     }
 
     /// The latest run's folder.

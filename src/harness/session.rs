@@ -12,10 +12,12 @@ use crate::harness::bench::{Bench, Role, Side};
 use crate::harness::calibration;
 use crate::harness::discover::{self, DiscoverError, Scenario};
 use crate::harness::{
-    MeasureError, MeasureLock, Package, Paths, RunFlags, RunFolder, Servers, StartServers, Stop, log, page, wall,
+    MeasureError, MeasureLock, Package, Paths, RunFlags, RunFolder, Servers, StartServers, Stop, log, page, upkeep,
+    wall,
 };
+use crate::history::History;
 use crate::names;
-use crate::profile::{self, Profile, ProfileKind};
+use crate::profile::{self, Profile, ProfileKind, Waiver};
 use crate::redact::Redactor;
 use crate::report::{self, CaseReport, CaseTrials, RunInfo, RunReport, RunTrials};
 use crate::scenario::Case;
@@ -71,6 +73,10 @@ pub struct Session {
     pub(crate) stop: Stop,
     pub(crate) machine: Machine,
     pub(crate) store: Store,
+    /// Where every run leaves a line a case.
+    pub(super) history: History,
+    /// Checks that may regress for a while.
+    pub(super) waivers: Vec<Waiver>,
     pub(crate) update: UpdateMode,
     pub(crate) ci: bool,
     pub(crate) author: Author,
@@ -109,7 +115,7 @@ impl Session {
     pub fn open(package: &Package, flags: RunFlags, command: &[String]) -> Result<Self, SessionError> {
         let paths = Paths::of(package, &flags);
         let environment = environment(&paths)?;
-        let project = project(&paths, &flags)?;
+        let (project, text) = project(&paths, &flags)?;
         let find = |name: &str| {
             project.profiles.get(name).cloned().ok_or_else(|| SessionError::Profile {
                 known: project.profiles.keys().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "),
@@ -125,6 +131,7 @@ impl Session {
             .map_err(|error| SessionError::other(error.to_string(), error.hint()))?;
         let ci = baseline::is_ci(lookup);
         let scenarios = discover::scenarios(&paths)?;
+        upkeep::check_waivers(&project.waivers, &text, &scenarios)?;
         let all = scenarios.iter().filter_map(|s| s.cases.as_ref().ok()).flatten();
         let family =
             all.filter(|case| against.is_none() || (case.compare.is_none() && case.soak.is_none())).cloned().collect();
@@ -133,6 +140,8 @@ impl Session {
         let id = environment.get("NEXTEST_RUN_ID").map_or_else(|| wall::run_id(&started), names::file_name);
         Ok(Self {
             store: Store::new(&paths.baselines, paths.baselines_lock()),
+            history: paths.history(project.history.as_deref()),
+            waivers: project.waivers,
             author: Author::detect(&paths.root, lookup),
             info: RunInfo {
                 id,
@@ -398,6 +407,7 @@ impl Session {
             text.push_str(&case.text);
             text.push('\n');
         }
+        text.push_str(&self.unkept());
         if let Some(folder) = &self.folder {
             let shown = self.paths.shown(folder.path());
             let _ = writeln!(text, "results: {shown}");
@@ -451,8 +461,18 @@ pub(crate) fn environment(paths: &Paths) -> Result<Environment, SessionError> {
     Environment::new(variables, &text).map_err(|error| SessionError::other(error.message, error.hint))
 }
 
-/// The project file, or the defaults where there is none.
-fn project(paths: &Paths, flags: &RunFlags) -> Result<profile::Project, SessionError> {
+/// The history of a package's runs, with its folders.
+///
+/// # Errors
+/// If the project file, which may name the history's folder, is wrong.
+pub fn history_of(package: &Package, flags: &RunFlags) -> Result<(Paths, History), SessionError> {
+    let paths = Paths::of(package, flags);
+    let history = paths.history(project(&paths, flags)?.0.history.as_deref());
+    Ok((paths, history))
+}
+
+/// The project file with its text, or the defaults where there is none.
+pub(super) fn project(paths: &Paths, flags: &RunFlags) -> Result<(profile::Project, String), SessionError> {
     let file: PathBuf = paths.root.join("tokpace.toml");
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
@@ -464,6 +484,8 @@ fn project(paths: &Paths, flags: &RunFlags) -> Result<profile::Project, SessionE
             ));
         }
     };
-    profile::load_with("tokpace.toml", &text, flags.profile.as_deref(), &flags.sets)
-        .map_err(|problems| SessionError::Project(problems.to_string()))
+    match profile::load_with("tokpace.toml", &text, flags.profile.as_deref(), &flags.sets) {
+        Ok(project) => Ok((project, text)),
+        Err(problems) => Err(SessionError::Project(problems.to_string())),
+    }
 }

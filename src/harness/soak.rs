@@ -31,6 +31,7 @@ pub(super) fn check(case: &Case, tally: &Tally) -> Option<CheckReport> {
         )),
     };
     Some(CheckReport {
+        waiver: None,
         limit: format!("<= {}", soak.rss_growth),
         line: soak.line,
         unit: "MiB/min".into(),

@@ -115,6 +115,7 @@ fn plain(check: &Check, judged: CheckVerdict) -> CheckReport {
         marginal: false,
         value_ci: None,
         higher_is_better: check.metric.metric.better() == Better::Higher,
+        waiver: None,
     }
 }
 

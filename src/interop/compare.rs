@@ -217,6 +217,7 @@ fn conclude(both: &mut Both<'_>, verdict: gate::CaseVerdict, wanted: &[Demand]) 
                 judged.reason = Some("measured under other conditions".into());
             }
             CheckReport {
+                waiver: None,
                 limit: demand.limit(),
                 line: None,
                 unit: demand.metric.metric.unit().to_owned(),

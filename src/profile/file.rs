@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Preset;
+use super::{OnStale, Preset};
+#[cfg(feature = "schema")]
+use crate::calendar::Date;
+use crate::calendar::Days;
 use crate::units::{Share, Time};
 
 /// What the file holds beside its profiles.
@@ -14,6 +17,28 @@ use crate::units::{Share, Time};
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ProjectFile {
     pub(super) profile: Option<String>,
+    pub(super) history: Option<String>,
+    pub(super) baseline_max_age: Option<Days>,
+    pub(super) on_stale_baseline: Option<OnStale>,
+    pub(super) waiver: Vec<WaiverFile>,
+}
+
+/// A check that may regress for a while.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WaiverFile {
+    /// The case's name, as tests are named.
+    pub(super) case: Option<String>,
+    /// The metric of the check, such as `tpot.p50`. Default: all checks of the case but `error_rate`.
+    pub(super) check: Option<String>,
+    /// The profile for which it holds. Default: every profile.
+    pub(super) profile: Option<String>,
+    /// The last day on which it holds, such as `2026-12-31`.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Date>"))]
+    pub(super) until: Option<toml::Value>,
+    /// Why; shown wherever the regression is.
+    pub(super) reason: Option<String>,
 }
 
 /// What every kind of profile can hold.
@@ -28,10 +53,15 @@ pub(super) struct CommonFile {
     pub(super) job_noise: Option<Share>,
     /// Facts about the machine, such as `gpu = "H100"`; a baseline holds for equal labels only.
     pub(super) labels: BTreeMap<String, String>,
+    /// How old a baseline may be, such as `90d`; counted from its latest job. Default: that of the whole file.
+    pub(super) baseline_max_age: Option<Days>,
+    /// What an older baseline does. Default: that of the whole file.
+    pub(super) on_stale_baseline: Option<OnStale>,
 }
 
 /// Keys of every profile: those of [`CommonFile`], and its variants, which are decoded one by one.
-pub(super) const COMMON_KEYS: [&str; 4] = ["kind", "job_noise", "labels", "variants"];
+pub(super) const COMMON_KEYS: [&str; 6] =
+    ["kind", "job_noise", "labels", "baseline_max_age", "on_stale_baseline", "variants"];
 
 /// Keys of [`EndpointFile`] that a variant of an endpoint may have.
 pub(super) const ENDPOINT_VARIANT_KEYS: [&str; 4] = ["extra", "headers", "model", "url"];

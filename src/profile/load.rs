@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::file::{COMMON_KEYS, CommonFile, EndpointFile, KindFile, ProjectFile};
-use super::{Embedded, Endpoint, Profile, ProfileKind, Project, managed, set, variants};
+use super::{Aging, Embedded, Endpoint, Profile, ProfileKind, Project, managed, set, variants, waiver};
 use crate::environment::is_variable_name;
 use crate::names;
 use crate::toml_file::{Checker, Document, Problem, Problems, SourceFile, did_you_mean};
@@ -22,7 +22,12 @@ const NOISE: f64 = 0.03;
 impl Default for Project {
     /// What holds without a file: the embedded server.
     fn default() -> Self {
-        Self { default_profile: EMBEDDED.into(), profiles: BTreeMap::from([(EMBEDDED.into(), embedded_profile())]) }
+        Self {
+            default_profile: EMBEDDED.into(),
+            profiles: BTreeMap::from([(EMBEDDED.into(), embedded_profile(Aging::default()))]),
+            history: None,
+            waivers: Vec::new(),
+        }
     }
 }
 
@@ -74,14 +79,15 @@ fn project<'a>(
         problems.push(problem.hint(hint));
     }
 
-    let mut profiles = Project::default().profiles;
+    let aging = Aging::of_file(&file);
+    let mut profiles = BTreeMap::from([(EMBEDDED.into(), embedded_profile(aging))]);
     if let Some(tables) = tables.child("profiles") {
         for name in tables.keys() {
             if let Err(error) = names::check("profile", &name) {
                 problems.push(Problem::error(error.message).at(tables.key_span(&[&name])).hint(error.hint));
             }
             if let Some(table) = tables.child(&name) {
-                if let Some(profile) = profile_of(&name, table, problems) {
+                if let Some(profile) = profile_of(&name, table, aging, problems) {
                     profiles.insert(name, profile);
                 }
             } else {
@@ -92,21 +98,28 @@ fn project<'a>(
     } else if let Some(span) = tables.value_span(&["profiles"]) {
         problems.push(Problem::error("`profiles` must be a table").at(span).hint("write `[profiles.NAME]`"));
     }
-    Project { default_profile, profiles }
+    if file.history.as_ref().is_some_and(|folder| folder.trim().is_empty()) {
+        let problem = Problem::error("`history` must be a folder").at(rest.value_span(&["history"]));
+        problems.push(problem.hint("write for example `history = \"perf/history\"`"));
+    }
+    let names: Vec<&str> = known.iter().map(String::as_str).chain([EMBEDDED]).collect();
+    let waivers = waiver::waivers(&rest, file.waiver, &names, problems);
+    Project { default_profile, profiles, history: file.history, waivers }
 }
 
-fn embedded_profile() -> Profile {
+fn embedded_profile(aging: Aging) -> Profile {
     Profile {
         name: EMBEDDED.into(),
         kind: ProfileKind::Embedded(Embedded::default()),
         job_noise: EMBEDDED_NOISE,
         labels: BTreeMap::new(),
+        aging,
         variants: variants::of_embedded(&Embedded::default()),
         variant: None,
     }
 }
 
-fn profile_of(name: &str, mut doc: Document<'_>, problems: &mut Problems) -> Option<Profile> {
+fn profile_of(name: &str, mut doc: Document<'_>, aging: Aging, problems: &mut Problems) -> Option<Profile> {
     let declared = variants::declared(&mut doc, problems);
     let mut common_doc = doc.split(&COMMON_KEYS);
     let common: CommonFile = common_doc.decode(&[], problems)?;
@@ -132,7 +145,15 @@ fn profile_of(name: &str, mut doc: Document<'_>, problems: &mut Problems) -> Opt
     };
     let job_noise = common.job_noise.map_or(noise, |share| share.0);
     let variants = variants::resolve(&kind, &doc, declared, problems);
-    Some(Profile { name: name.to_owned(), kind, job_noise, labels: common.labels, variants, variant: None })
+    Some(Profile {
+        name: name.to_owned(),
+        kind,
+        job_noise,
+        aging: aging.with(&common),
+        labels: common.labels,
+        variants,
+        variant: None,
+    })
 }
 
 /// The settings of the embedded server. `known` are keys beside them that a typo may have meant.

@@ -1,5 +1,6 @@
 //! `tokpace.toml`: the profiles that a project measures. Pure: text in, profiles or problems out.
 
+mod aging;
 mod file;
 mod load;
 mod managed;
@@ -11,7 +12,9 @@ mod set;
 #[cfg(test)]
 mod tests;
 mod variants;
+mod waiver;
 
+pub use aging::{Aging, OnStale};
 pub use load::{load, load_with};
 pub use model::{
     Embedded, Endpoint, Fault, FaultKind, Managed, PORT, Profile, ProfileKind, Project, Slowdown, TtftCost,
@@ -20,3 +23,4 @@ pub use model::{
 pub use preset::{CacheSwitch, Preset, Server};
 #[cfg(feature = "schema")]
 pub use schema::schema;
+pub use waiver::{Known, Waiver, check_waivers};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Preset;
+use super::{Aging, Preset, Waiver};
 use crate::toml_file::{did_you_mean, join_path};
 use crate::units::{Share, Time};
 
@@ -17,6 +17,10 @@ pub struct Project {
     pub default_profile: String,
     /// Every profile by name.
     pub profiles: BTreeMap<String, Profile>,
+    /// Folder of the history, relative to the project; in cargo's target folder if absent.
+    pub history: Option<String>,
+    /// Checks that may regress for a while, in the order of the file.
+    pub waivers: Vec<Waiver>,
 }
 
 /// A named machine and server set-up.
@@ -30,6 +34,8 @@ pub struct Profile {
     pub job_noise: f64,
     /// Facts about the machine that the user gives; part of the fingerprint's conditions.
     pub labels: BTreeMap<String, String>,
+    /// How old a baseline may be, and what an older one does.
+    pub aging: Aging,
     /// What is measured in place of `kind` where a scenario asks for a variant, by the variant's name.
     pub variants: BTreeMap<String, ProfileKind>,
     /// The variant that `kind` is, if it is one.

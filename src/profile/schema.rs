@@ -5,8 +5,11 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use super::file::{CommonFile, ENDPOINT_VARIANT_KEYS, EndpointFile, MANAGED_VARIANT_KEYS, ManagedFile, ProjectFile};
-use super::{Embedded, Fault};
+use super::file::{
+    CommonFile, ENDPOINT_VARIANT_KEYS, EndpointFile, MANAGED_VARIANT_KEYS, ManagedFile, ProjectFile, WaiverFile,
+};
+use super::{Embedded, Fault, OnStale};
+use crate::calendar::Days;
 use crate::toml_file::root_schema;
 
 /// Names of profiles and variants.
@@ -29,6 +32,8 @@ impl JsonSchema for ProjectFile {
         let endpoint = profile::<EndpointFile>("endpoint", &["kind", "url"], &of_endpoint, generator);
         let of_managed = variant_of::<ManagedFile>(&MANAGED_VARIANT_KEYS, generator);
         let managed = profile::<ManagedFile>("managed", &["kind", "command"], &of_managed, generator);
+        let mut waiver = WaiverFile::json_schema(generator);
+        waiver.insert("required".into(), json!(["case", "until", "reason"]));
         json_schema!({
             "title": "tokpace project",
             "description": "The servers that are measured: `tokpace.toml` at the root of a package.",
@@ -38,6 +43,20 @@ impl JsonSchema for ProjectFile {
                     "description": "The profile that is used when neither TOKPACE_PROFILE nor --profile chooses one. \
                                     Default: `embedded`.",
                     "type": "string",
+                },
+                "history": {
+                    "description": "Folder of the history of all runs, relative to this file. \
+                                    Default: `target/tokpace/history`.",
+                    "type": "string",
+                },
+                "baseline_max_age": of_all(&generator.subschema_for::<Days>(), "How old a baseline may be, such as `90d`; \
+                                    counted from its latest job. Default: no limit."),
+                "on_stale_baseline": of_all(&generator.subschema_for::<OnStale>(), "What an older baseline does: `warn` \
+                                    in the report, or `fail` the test. Default: `warn`."),
+                "waiver": {
+                    "description": "Checks that may regress until a day: `[[waiver]]`.",
+                    "type": "array",
+                    "items": waiver,
                 },
                 "profiles": {
                     "description": "Named machine and server set-ups: `[profiles.NAME]`.",
@@ -49,6 +68,11 @@ impl JsonSchema for ProjectFile {
             "additionalProperties": false,
         })
     }
+}
+
+/// A schema with a description of its own.
+fn of_all(schema: &Schema, description: &str) -> Value {
+    json!({ "description": description, "allOf": [schema] })
 }
 
 /// The schema of a kind of profile: its own keys and those that all kinds share.

@@ -1,5 +1,6 @@
 //! Whole files: what they mean, and what people read when they are wrong.
 
+mod life;
 mod managed;
 mod variants;
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::gate::{Mode, Verdict};
 use crate::metric::{Metric, MetricId};
 use crate::report::number;
-use crate::report::{CaseReport, CheckReport};
+use crate::report::{CaseReport, CheckReport, WaiverInfo};
 
 /// The size of a change with its interval, each as text, in the metric's own direction: a throughput that fell by 3 %
 /// is `-3.0 %` and `[-3.4, -2.6]`.
@@ -98,9 +98,20 @@ pub(super) fn loud(verdict: Verdict) -> String {
     if verdict.holds() { verdict.name().to_owned() } else { verdict.name().to_uppercase() }
 }
 
+/// The verdict of a case: in small letters where a waiver keeps it from failing.
+pub(super) fn of_case(case: &CaseReport) -> String {
+    if case.is_waived() { format!("{} (waived)", case.verdict) } else { loud(case.verdict) }
+}
+
 /// The verdict of a check with what tempers it.
 pub(super) fn word(check: &CheckReport) -> String {
-    let word = loud(check.judged.verdict);
+    let word = match &check.waiver {
+        Some(WaiverInfo { until, reason, ended: false }) => {
+            return format!("{} (waived until {until}: {reason})", check.judged.verdict);
+        }
+        Some(WaiverInfo { until, .. }) => format!("{} (its waiver ended on {until})", loud(check.judged.verdict)),
+        None => loud(check.judged.verdict),
+    };
     match (check.judged.suspect, check.marginal) {
         (true, _) => format!("{word} (suspect)"),
         (_, true) => format!("{word} (marginal)"),

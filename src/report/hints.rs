@@ -17,7 +17,16 @@ pub(super) fn hints(case: &CaseReport) -> Vec<String> {
     hints.extend(of_verdict(case));
     hints.extend(of_fixed_limits(case));
     hints.extend(of_unresolved(case));
+    hints.extend(of_stale(case));
     hints
+}
+
+fn of_stale(case: &CaseReport) -> Option<String> {
+    case.baseline.as_ref()?.stale.as_ref()?;
+    Some(format!(
+        "to renew the baseline, `cargo tokpace run {0} --record 3`, then `cargo tokpace accept {0} --reason \"…\"`",
+        quoted(&case.case)
+    ))
 }
 
 fn of_verdict(case: &CaseReport) -> Option<String> {

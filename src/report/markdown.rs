@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::gate::Verdict;
-use crate::report::check_text::{change, detectable, loud, measured, word};
+use crate::report::check_text::{change, detectable, loud, measured, of_case, word};
 use crate::report::{CaseReport, RunReport};
 use crate::report::{number, server};
 
@@ -33,7 +33,7 @@ pub fn markdown(run: &RunReport) -> String {
             text,
             "| `{}` | {} | {} | {} | {} |",
             escaped(&case.case),
-            bold(case.verdict, &loud(case.verdict)),
+            of_case_bold(case),
             measured(case),
             case.requests,
             case.errors
@@ -52,12 +52,16 @@ fn bold(verdict: Verdict, word: &str) -> String {
     if verdict.holds() { word.to_owned() } else { format!("**{word}**") }
 }
 
+fn of_case_bold(case: &CaseReport) -> String {
+    if case.is_waived() { of_case(case) } else { bold(case.verdict, &of_case(case)) }
+}
+
 fn escaped(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
 
 fn section(text: &mut String, case: &CaseReport) {
-    let _ = writeln!(text, "\n## {} — {}\n", escaped(&case.case), bold(case.verdict, &loud(case.verdict)));
+    let _ = writeln!(text, "\n## {} — {}\n", escaped(&case.case), of_case_bold(case));
     if !case.description.is_empty() {
         let _ = writeln!(text, "{}\n", escaped(&case.description));
     }
@@ -101,7 +105,7 @@ fn checks(text: &mut String, case: &CaseReport) {
             change,
             check.limit,
             detectable(check).unwrap_or_else(|| "–".into()),
-            bold(check.judged.verdict, &word(check))
+            if check.is_waived() { escaped(&word(check)) } else { bold(check.judged.verdict, &escaped(&word(check))) }
         );
     }
 }

@@ -18,7 +18,7 @@ mod markdown;
 #[cfg(feature = "cli")]
 mod merged;
 mod model;
-mod number;
+pub(crate) mod number;
 #[cfg(feature = "cli")]
 mod plan_table;
 mod requests;
@@ -43,7 +43,7 @@ pub use markdown::markdown;
 pub use merged::{merged_markdown, merged_tsv};
 pub use model::{
     BaselineInfo, Calibration, CaseReport, CaseTrials, CheckReport, ClientInfo, Invalidated, PrefixReport, PrefixSide,
-    ReferenceInfo, RunInfo, RunReport, RunTrials, TrialReport,
+    ReferenceInfo, RunInfo, RunReport, RunTrials, TrialReport, WaiverInfo,
 };
 pub(crate) use number::{percent, plain};
 #[cfg(feature = "cli")]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::calendar::Date;
 use crate::gate::{CheckVerdict, Mode, TrialValues, Verdict};
 use crate::report::ServerReport;
 use crate::scenario::Case;
@@ -142,9 +143,19 @@ pub struct CaseReport {
     /// The server's own view; absent where nothing could be seen of it, and in reports of before 0.1.
     #[serde(default)]
     pub server: Option<ServerReport>,
+    /// How far the checks' values are from the oldest anchor of the baseline, in words.
+    #[serde(default)]
+    pub drift: Option<String>,
 }
 
 impl CaseReport {
+    /// Whether the case is worse than it may be, and does not fail only because of a waiver.
+    pub fn is_waived(&self) -> bool {
+        matches!(self.verdict, Verdict::Regressed | Verdict::Exceeded)
+            && self.failed.is_none()
+            && self.checks.iter().any(CheckReport::is_waived)
+    }
+
     /// A report that says nothing yet: *invalid* until something was measured.
     pub fn blank(case: &Case, profile: &str, recorded: String) -> Self {
         Self {
@@ -189,6 +200,7 @@ impl CaseReport {
             reference: None,
             prefix: None,
             server: None,
+            drift: None,
         }
     }
 }
@@ -258,6 +270,28 @@ pub struct CheckReport {
     pub value_ci: Option<[f64; 2]>,
     /// Whether `ratio` below 1 means a larger value (throughput) rather than a smaller one.
     pub higher_is_better: bool,
+    /// The waiver under which the check may be worse; only where it is.
+    #[serde(default)]
+    pub waiver: Option<WaiverInfo>,
+}
+
+impl CheckReport {
+    /// Whether the check is worse than it may be, under a waiver that holds.
+    pub fn is_waived(&self) -> bool {
+        self.waiver.as_ref().is_some_and(|waiver| !waiver.ended)
+    }
+}
+
+/// A waiver of a check that is worse than it may be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct WaiverInfo {
+    /// The last day on which it holds.
+    pub until: Date,
+    /// Why.
+    pub reason: String,
+    /// Whether that day is over, so that it no longer holds.
+    pub ended: bool,
 }
 
 /// The baseline that a case was compared with.
@@ -270,6 +304,9 @@ pub struct BaselineInfo {
     pub jobs: u32,
     /// When the latest was recorded.
     pub recorded: String,
+    /// Where it is older than the project allows: by how much, in words.
+    #[serde(default)]
+    pub stale: Option<String>,
 }
 
 /// A trial that was no measurement.

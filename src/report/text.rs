@@ -67,6 +67,25 @@ pub(super) fn body(cases: &[CaseReport], verbose: bool) -> Vec<String> {
     if checks().any(|check| mark(check) == " ~") {
         lines.push("~ the limit lies within the interval: another run may decide otherwise".into());
     }
+    lines.extend(over_time(cases));
+    lines
+}
+
+/// What a table of one run does not show: waivers, baselines that have aged, and what many small steps add up to.
+fn over_time(cases: &[CaseReport]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for case in cases {
+        let name = clipped(&case.case, NAME);
+        for check in &case.checks {
+            if let Some(waiver) = check.waiver.as_ref().filter(|waiver| !waiver.ended && !check.judged.advisory) {
+                let text = format!("{} of {name} until {}: {}", check.judged.metric, waiver.until, waiver.reason);
+                lines.push(wrapped("w waived: ", "    ", &text));
+            }
+        }
+        let stale = case.baseline.as_ref().and_then(|baseline| baseline.stale.as_ref());
+        lines.extend(stale.map(|words| wrapped(&format!("stale baseline of {name}: "), "    ", words)));
+        lines.extend(case.drift.as_ref().map(|drift| wrapped(&format!("{name}: "), "    ", drift)));
+    }
     lines
 }
 
@@ -112,7 +131,8 @@ fn shown(check: &CheckReport, verbose: bool) -> bool {
 fn title(case: &CaseReport) -> String {
     let trials = measured(case);
     let width = WIDTH - VERDICT - 1 - trials.chars().count() - 1;
-    format!("{:<width$} {trials} {}", clipped(&case.case, width), loud(case.verdict))
+    let verdict = if case.is_waived() { "waived".to_owned() } else { loud(case.verdict) };
+    format!("{:<width$} {trials} {verdict}", clipped(&case.case, width))
 }
 
 /// The first reason why there are no figures, on two lines at most.
@@ -127,6 +147,8 @@ fn row(check: &CheckReport) -> String {
     let value = check.value.map_or_else(|| "–".to_owned(), |value| number::value(value, &check.unit));
     let verdict = if check.judged.advisory {
         format!("({})", check.judged.verdict)
+    } else if check.is_waived() {
+        format!("{} w", check.judged.verdict)
     } else {
         format!("{}{}", loud(check.judged.verdict), mark(check))
     };
@@ -180,13 +202,17 @@ fn summary(cases: &[CaseReport]) -> String {
     if cases.is_empty() {
         return "nothing was measured".into();
     }
-    let of = |verdict: Verdict| cases.iter().filter(move |case| case.verdict == verdict);
+    let of = |verdict: Verdict| cases.iter().filter(move |case| case.verdict == verdict && !case.is_waived());
     let names = |verdict| of(verdict).map(|case| clipped(&case.case, NAME)).collect::<Vec<_>>().join(", ");
-    let held: Vec<String> = [Verdict::Pass, Verdict::Improved]
+    let mut held: Vec<String> = [Verdict::Pass, Verdict::Improved]
         .into_iter()
         .filter(|verdict| of(*verdict).next().is_some())
         .map(|verdict| format!("{} {verdict}", of(verdict).count()))
         .collect();
+    let waived = cases.iter().filter(|case| case.is_waived()).count();
+    if waived > 0 {
+        held.push(format!("{waived} waived"));
+    }
     let failed: Vec<Verdict> = WORST_FIRST.into_iter().filter(|verdict| of(*verdict).next().is_some()).collect();
     let count = number::count(cases.len() as u64, "case");
     let parts =

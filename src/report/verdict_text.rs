@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::gate::{JobNoise, Mode, Verdict, default_alpha, pairs_needed};
 use crate::report::check_text::{
-    change, check_line, detectable, fails_by_itself, is_error_rate, loud, measured as trials, other_side, place,
+    change, check_line, detectable, fails_by_itself, is_error_rate, measured as trials, of_case, other_side, place,
 };
 use crate::report::hints::hints;
 use crate::report::lines::wrapped;
@@ -41,7 +41,9 @@ pub fn verdict_text(case: &CaseReport, verbose: bool) -> String {
     if let Some(baseline) = &case.baseline {
         let jobs = number::count(u64::from(baseline.jobs), "job");
         lines.push(format!("  baseline: {} ({jobs}, the latest of {})", baseline.path, day(&baseline.recorded)));
+        lines.extend(baseline.stale.iter().map(|words| item("stale baseline: ", words)));
     }
+    lines.extend(case.drift.iter().map(|drift| item("", drift)));
     lines.extend(case.pending.iter().map(|path| format!("  pending: {path}")));
     lines.extend(hints(case).iter().map(|hint| item("hint: ", hint)));
     lines.push("  report: target/tokpace/latest/report.html".into());
@@ -59,7 +61,7 @@ fn day(timestamp: &str) -> &str {
 
 /// What was measured, and with what it is compared.
 fn headline(case: &CaseReport) -> String {
-    let mut line = format!("{}: {} on profile `{}`", case.case, loud(case.verdict), case.profile);
+    let mut line = format!("{}: {} on profile `{}`", case.case, of_case(case), case.profile);
     if let Some(reference) = &case.reference {
         let own = format!("profile `{}`", case.profile);
         if reference.candidate != own {

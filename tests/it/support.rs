@@ -120,6 +120,10 @@ impl Output {
     }
 }
 
+fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}
+
 /// A text as one line with single spaces.
 pub(crate) fn unbroken(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -166,6 +170,17 @@ impl Project {
     pub(crate) fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.into(), value.into()));
         self
+    }
+
+    /// The same folder, with another variable for every program.
+    pub(crate) fn also_with<'p>(&'p mut self, name: &str, value: &str) -> &'p Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// The variables for every program.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The folder, as text.
@@ -221,25 +236,41 @@ impl Project {
 
     /// `cargo tokpace …`, alone on the machine. Arguments are separated by spaces.
     pub(crate) fn tokpace(&self, arguments: &str) -> Output {
-        self.undisturbed(tokpace(), arguments)
+        self.undisturbed(tokpace(), &words(arguments))
+    }
+
+    /// A command line as documents show it: `cargo tokpace …` or `cargo test --test perf …`, alone on the machine.
+    #[track_caller]
+    pub(crate) fn shown(&self, line: &str) -> Output {
+        let (program, arguments) = match line.strip_prefix("cargo test --test perf") {
+            Some(rest) => (perf(), rest.strip_prefix(" --").unwrap_or(rest)),
+            None => (tokpace(), line.strip_prefix("cargo tokpace").expect("documents name two programs")),
+        };
+        // What stands in quotes is one word.
+        let parts = arguments.split('"').enumerate();
+        let split = parts.flat_map(|(number, part)| if number % 2 == 1 { vec![part] } else { words(part) });
+        self.undisturbed(program, &split.collect::<Vec<_>>())
     }
 
     /// `cargo test --test perf -- …`, alone on the machine.
     pub(crate) fn perf(&self, arguments: &str) -> Output {
-        self.undisturbed(perf(), arguments)
+        self.undisturbed(perf(), &words(arguments))
     }
 
     /// Runs a program again if it says that the machine was too busy to measure on, which is as it should be.
-    fn undisturbed(&self, program: &Path, arguments: &str) -> Output {
+    fn undisturbed(&self, program: &Path, arguments: &[&str]) -> Output {
         let _alone = measuring();
-        let mut output = Output::of(self.spawn(program, arguments));
+        let run = || Output::of(self.command(program).args(arguments).spawn().unwrap());
+        let mut output = run();
         for _ in 0..9 {
             // A run in which only some trials were lost has judged, and may have written what it found.
-            let lost = output.says("INVALID (") && output.says("no measurement: the client ");
+            let lost = ["client ", "embedded server was late"];
+            let lost = lost.iter().any(|who| output.says(&format!("no measurement: the {who}")));
+            let lost = lost && output.says("INVALID (");
             if !lost {
                 break;
             }
-            output = Output::of(self.spawn(program, arguments));
+            output = run();
         }
         output
     }

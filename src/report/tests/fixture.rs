@@ -139,6 +139,7 @@ impl Bench {
             path: format!("baselines/embedded/{}.toml", baseline.case),
             jobs: baseline.jobs.len() as u32,
             recorded: "2026-01-20T09:00:00Z".into(),
+            stale: None,
         });
         let waits = matches!(report.verdict, Verdict::Regressed | Verdict::Improved | Verdict::Missing);
         report.pending = waits.then(|| format!("baselines/embedded/{}.toml.new", self.case.name));

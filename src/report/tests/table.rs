@@ -171,6 +171,7 @@ fn any_check() -> impl Strategy<Value = CheckReport> {
                 marginal: flags[2],
                 value_ci: low.zip(high).map(|(low, high)| [low, high]),
                 higher_is_better: flags[3],
+                waiver: None,
             }
         },
     )
