@@ -153,7 +153,7 @@ impl Side {
     }
 
     /// Walks the target step by step, as far as to an answer in each of `protocols`.
-    pub(crate) fn walk(&mut self, protocols: &[Protocol], stop: &AtomicBool) -> Result<Probe, EngineError> {
+    pub(crate) fn walk(&mut self, protocols: &[(Protocol, bool)], stop: &AtomicBool) -> Result<Probe, EngineError> {
         self.engine(false)?;
         let Self { target, engines, .. } = self;
         Ok(engines[0].as_mut().map_or_else(Probe::default, |engine| target::walk(engine, target, protocols, stop)))

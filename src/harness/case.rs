@@ -1,5 +1,7 @@
 //! One case, from its plan to its report.
 
+use std::collections::BTreeMap;
+
 use crate::baseline::{self, Baseline, Job, Pending, PendingVerdict, UpdateMode, Write};
 use crate::gate::{Mode, Verdict};
 use crate::harness::bench::Role;
@@ -123,6 +125,7 @@ impl Session {
                 crate::gate::FEWEST
             ));
         }
+        report.notes.extend(baseline.and_then(|baseline| changed(baseline, &fingerprint.subject)));
         report.baseline = baseline.map(|b| self.baseline_info(b));
         report.pairs_used = tally.trials.len() as u32;
         conclude::count(&mut report, &tally);
@@ -233,6 +236,20 @@ impl Session {
         report.failed = Some("the case could not be measured".into());
         report
     }
+}
+
+/// What is told of a server that is not the one of the baseline's newest job: it may be why figures moved.
+fn changed(baseline: &Baseline, subject: &BTreeMap<String, String>) -> Option<String> {
+    let newest = baseline.jobs.last()?;
+    let changes: Vec<String> = baseline::conditions_differ(&newest.subject, subject)
+        .into_iter()
+        .filter(|difference| difference.key.starts_with("server."))
+        .map(|difference| {
+            let side = |value: Option<String>| value.map_or_else(|| "nothing".to_owned(), |value| format!("`{value}`"));
+            format!("`{}` was {} and is {}", difference.key, side(difference.old), side(difference.new))
+        })
+        .collect();
+    (!changes.is_empty()).then(|| format!("the server has changed since the baseline: {}", changes.join("; ")))
 }
 
 /// Conditions in which a baseline and a run differ, in words.

@@ -29,6 +29,8 @@ pub struct Target {
     pub extra: BTreeMap<String, serde_json::Value>,
     /// Counts tokens where the server does not, and makes synthetic prompts.
     pub tokenizer: Tokenizer,
+    /// Which server it is, if that is known: `vllm`.
+    pub server: Option<String>,
     /// The server's version, if it tells.
     pub version: Option<String>,
     /// Which server it is, where that is known.
@@ -37,6 +39,15 @@ pub struct Target {
     pub embedded: Option<Server>,
     /// The managed server.
     pub managed: Option<ManagedServer>,
+}
+
+/// What a server says of itself at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counters {
+    /// What works, what waits.
+    pub load: Option<ServerLoad>,
+    /// Its prefix cache since it started.
+    pub prefix: Option<PrefixCounters>,
 }
 
 /// What a target is opened with.
@@ -134,6 +145,7 @@ impl Target {
                     transport: TransportOptions { same_process: true, ..TransportOptions::default() },
                     extra: BTreeMap::new(),
                     tokenizer: Tokenizer::bundled(),
+                    server: None,
                     version: Some(env!("CARGO_PKG_VERSION").to_owned()),
                     preset: Preset::Generic,
                     embedded: Some(server),
@@ -169,10 +181,11 @@ impl Target {
         PrefixCounters::read(&self.metrics()?, &self.servers())
     }
 
-    /// What the gauges of a managed server say of its load. Between rounds only.
-    pub fn load(&self) -> Option<ServerLoad> {
-        self.managed.as_ref()?;
-        ServerLoad::read(&self.metrics()?, &self.servers())
+    /// What the server's counters and gauges say, as far as it has them. Between rounds only.
+    pub fn counters(&self) -> Counters {
+        let Some(text) = self.metrics() else { return Counters::default() };
+        let servers = self.servers();
+        Counters { load: ServerLoad::read(&text, &servers), prefix: PrefixCounters::read(&text, &servers) }
     }
 
     /// Empties the prefix cache of a managed server that takes such a request, so that no case finds what another has
@@ -280,10 +293,18 @@ impl Client {
         let client = Transport::new(&self.transport)?;
         let model = match self.model {
             Some(model) => model,
-            None => probe::only_model(&client, &self.base_url)?,
+            None => probe::only_model(&client, &self.base_url, probe::keyed(&self.transport))?,
         };
-        let place = preset.server().version;
+        // A preset names the server; any other one may name itself in its list of models.
+        let kind = match preset {
+            Preset::Generic => {
+                probe::owner(&client, &self.base_url).and_then(|owner| Preset::of_owner(&owner)).unwrap_or(preset)
+            }
+            known => known,
+        };
+        let place = kind.server().version;
         Ok(Target {
+            server: (kind != Preset::Generic).then(|| kind.name().to_owned()),
             version: place.and_then(|place| probe::version(&client, &self.base_url, place)),
             base_url: self.base_url,
             model,

@@ -7,6 +7,7 @@ mod accuracy;
 mod bad_files;
 mod bad_targets;
 mod cancel;
+mod check;
 mod interruption;
 mod judge;
 mod layers;
