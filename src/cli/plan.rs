@@ -11,7 +11,7 @@ use crate::predict::{self, Terms};
 use crate::profile::{Embedded, Profile, ProfileKind, Slowdown};
 use crate::report::{self, CasePlan, Price};
 use crate::scenario::Case;
-use crate::target::Probe;
+use crate::target::{Outcome, Probe};
 
 /// Standard error that a predicted change may have: 0.2 points.
 const PRECISION: f64 = 0.002;
@@ -69,7 +69,8 @@ pub(super) fn plan(args: &PlanArgs, package: &Package, line: &[String], out: &mu
     // What was planned is of use even if the walk takes long or fails.
     out.flush()?;
     let probe = check::walk(&mut session)?;
-    let text = if args.json { steps(&probe)? } else { format!("\nthe target, asked with one short request:\n{probe}") };
+    let text =
+        if args.json { steps(&probe)? } else { format!("\nthe target, asked with a few short requests:\n{probe}") };
     write!(out, "{}", session.redacted(&text))?;
     Ok(check::exit_code(&session, &probe))
 }
@@ -86,10 +87,10 @@ fn steps(probe: &Probe) -> Result<String, CliError> {
     let mut lines = String::new();
     for step in &probe.steps {
         let (text, hint) = match &step.outcome {
-            Ok(found) => (found, None),
-            Err(error) => (&error.message, Some(error.hint.as_str())),
+            Outcome::Passed(text) | Outcome::Skipped(text) => (text, None),
+            Outcome::Remarked(error) | Outcome::Failed(error) => (&error.message, Some(error.hint.as_str())),
         };
-        let line = Line { step: step.name, ok: step.outcome.is_ok(), text, hint };
+        let line = Line { step: step.name, ok: !matches!(step.outcome, Outcome::Failed(_)), text, hint };
         lines.push_str(&serde_json::to_string(&line).map_err(std::io::Error::from)?);
         lines.push('\n');
     }

@@ -153,8 +153,8 @@ impl Side {
     }
 
     /// Walks the target step by step, as far as to an answer in each of `protocols`.
-    pub(crate) fn walk(&mut self, protocols: &[Protocol], stop: &AtomicBool) -> Result<Probe, EngineError> {
-        for protocol in protocols {
+    pub(crate) fn walk(&mut self, protocols: &[(Protocol, bool)], stop: &AtomicBool) -> Result<Probe, EngineError> {
+        for (protocol, _) in protocols {
             self.engine(protocol.is_grpc())?;
         }
         let Self { target, engines, .. } = self;

@@ -1,5 +1,7 @@
 //! One case, from its plan to its report.
 
+use std::collections::BTreeMap;
+
 use crate::baseline::{self, Baseline, Job, Pending, PendingVerdict, UpdateMode, Write};
 use crate::gate::{Mode, TrialValues, Verdict};
 use crate::harness::bench::Role;
@@ -129,6 +131,7 @@ impl Session {
                 crate::gate::FEWEST
             ));
         }
+        report.notes.extend(baseline.and_then(|baseline| changed(baseline, &fingerprint.subject)));
         report.baseline = baseline.map(|b| self.baseline_info(b));
         report.drift =
             baseline.filter(|_| report.differences.is_empty()).and_then(|b| drift(b, &report, &tally.trials));
@@ -260,6 +263,20 @@ fn drift(baseline: &Baseline, report: &CaseReport, trials: &[TrialValues]) -> Op
     let gates =
         |metric: &str| report.checks.iter().any(|check| !check.judged.advisory && check.judged.metric == metric);
     baseline::drift_line(&as_accepted, gates)
+}
+
+/// What is told of a server that is not the one of the baseline's newest job: it may be why figures moved.
+fn changed(baseline: &Baseline, subject: &BTreeMap<String, String>) -> Option<String> {
+    let newest = baseline.jobs.last()?;
+    let changes: Vec<String> = baseline::conditions_differ(&newest.subject, subject)
+        .into_iter()
+        .filter(|difference| difference.key.starts_with("server."))
+        .map(|difference| {
+            let side = |value: Option<String>| value.map_or_else(|| "nothing".to_owned(), |value| format!("`{value}`"));
+            format!("`{}` was {} and is {}", difference.key, side(difference.old), side(difference.new))
+        })
+        .collect();
+    (!changes.is_empty()).then(|| format!("the server has changed since the baseline: {}", changes.join("; ")))
 }
 
 /// Conditions in which a baseline and a run differ, in words.

@@ -214,12 +214,13 @@ impl Session {
         self.walks = true;
         let number = self.side(Role::Candidate, &self.profile.clone())?;
         let cases = self.scenarios.iter().filter_map(|scenario| scenario.cases.as_ref().ok()).flatten();
-        let mut protocols: Vec<Protocol> = cases.map(|case| case.request.protocol).collect();
-        protocols.sort_unstable();
-        protocols.dedup();
-        if protocols.is_empty() {
-            protocols.push(Protocol::default());
+        // Each protocol once, streamed if some case wants it so.
+        let mut protocols: BTreeMap<Protocol, bool> = BTreeMap::new();
+        for case in cases {
+            *protocols.entry(case.request.protocol).or_default() |= case.request.stream;
         }
+        let protocols: Vec<(Protocol, bool)> =
+            protocols.into_iter().map(|(protocol, stream)| (protocol, stream && protocol.has_tokens())).collect();
         let Some(bench) = &mut self.bench else { return Err(MeasureError::Interrupted) };
         Ok(bench.side(number).walk(&protocols, self.stop.flag())?)
     }

@@ -170,6 +170,25 @@ impl Preset {
     pub const ALL: [Self; 7] =
         [Self::Vllm, Self::Sglang, Self::LlamaCpp, Self::Tgi, Self::Lightllm, Self::Ppl, Self::Generic];
 
+    /// Its name in project files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vllm => "vllm",
+            Self::Sglang => "sglang",
+            Self::LlamaCpp => "llama-cpp",
+            Self::Tgi => "tgi",
+            Self::Lightllm => "lightllm",
+            Self::Ppl => "ppl",
+            Self::Generic => "generic",
+        }
+    }
+
+    /// The kind of server whose list of models names this owner, as `vllm` and `llamacpp` do.
+    pub fn of_owner(owner: &str) -> Option<Self> {
+        let own = |kind: &Self| *kind != Self::Generic && kind.name().replace('-', "") == owner.to_ascii_lowercase();
+        Self::ALL.into_iter().find(own)
+    }
+
     /// What is known of it.
     pub const fn server(self) -> &'static Server {
         match self {

@@ -72,8 +72,14 @@ pub fn of_case(
             }
         }
     }
+    if let ProfileKind::Managed(_) = profile.kind {
+        // It runs on this machine, so what the machine has besides the client's processors matters too.
+        conditions.insert("server.machine".into(), machine.equipment());
+        subject.extend(machine.os_version.iter().map(|version| ("server.os".to_owned(), version.clone())));
+    }
     subject.extend(profile.variant.iter().map(|variant| ("variant".to_owned(), variant.clone())));
     subject.extend(target.managed.iter().map(|server| ("server.command".to_owned(), server.command())));
+    subject.extend(target.server.iter().map(|name| ("server.name".to_owned(), name.clone())));
     subject.extend(target.version.iter().map(|version| ("server.version".to_owned(), version.clone())));
     subject.extend(machine.commit.iter().map(|commit| ("commit".to_owned(), commit.clone())));
     Fingerprint { conditions, subject }

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use crate::watch::GpuInfo;
+use super::accelerators;
 
 /// The client's machine and build. Whatever the system does not tell is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,10 +23,10 @@ pub struct Machine {
     /// Main memory in MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_mib: Option<u64>,
-    /// Cloud instance type, where the machine's firmware tables name one.
+    /// Cloud instance type, where the machine's firmware tables name one: on Amazon EC2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// Accelerators by name, where their device files say so.
+    /// Accelerators, each kind with its number, where the vendor's tool or the device files say so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accelerators: Vec<String>,
     /// Version of the graphics cards' driver, with feature `gpu` and a card.
@@ -67,8 +67,8 @@ impl Machine {
             memory_mib: field("/proc/meminfo", "MemTotal")
                 .and_then(|text| text.split(' ').next()?.parse::<u64>().ok())
                 .map(|kib| kib / 1024),
-            instance: first_line("/sys/devices/virtual/dmi/id/product_name"),
-            accelerators: accelerators(gpus.as_ref()),
+            instance: instance(|name| first_line(&format!("/sys/devices/virtual/dmi/id/{name}"))),
+            accelerators: accelerators::accelerators(gpus.as_ref()),
             gpu_driver: gpus.map(|gpus| gpus.driver),
             build: if cfg!(debug_assertions) { "debug" } else { "release" }.into(),
             commit: commit(project),
@@ -84,9 +84,18 @@ impl Machine {
         let cpu = self.cpu.as_deref().unwrap_or("unknown cpu");
         format!("{}, {cpu}, {} cores", self.os, self.cores)
     }
+
+    /// What a server on this machine has besides processors: `64 GiB, 2 × NVIDIA L4, g6.12xlarge`.
+    pub fn equipment(&self) -> String {
+        // What a kernel keeps for itself differs from build to build.
+        let memory = self.memory_mib.map(|mib| format!("{:.0} GiB", (mib as f64 / 1024.0).round()));
+        let parts: Vec<String> =
+            memory.into_iter().chain(self.accelerators.clone()).chain(self.instance.clone()).collect();
+        parts.join(", ")
+    }
 }
 
-fn field(path: &str, name: &str) -> Option<String> {
+pub(super) fn field(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let line = text.lines().find(|line| line.starts_with(name))?;
     Some(line.split_once(':')?.1.trim().to_owned())
@@ -110,24 +119,10 @@ fn os_version() -> Option<String> {
     }
 }
 
-fn accelerators(gpus: Option<&GpuInfo>) -> Vec<String> {
-    let mut found = gpus.map_or_else(Vec::new, |gpus| gpus.names.clone());
-    if found.is_empty()
-        && let Ok(cards) = fs::read_dir("/proc/driver/nvidia/gpus")
-    {
-        for card in cards.flatten() {
-            let information = card.path().join("information");
-            found.extend(field(&information.to_string_lossy(), "Model"));
-        }
-    }
-    let neuron = fs::read_dir("/dev").map_or(0, |devices| {
-        devices.flatten().filter(|device| device.file_name().to_string_lossy().starts_with("neuron")).count()
-    });
-    if neuron > 0 {
-        found.push(format!("{neuron} AWS Neuron devices"));
-    }
-    found.sort();
-    found
+/// Other clouds' tables have names of virtual machines there that say nothing of their size.
+fn instance(firmware: impl Fn(&str) -> Option<String>) -> Option<String> {
+    firmware("sys_vendor").filter(|vendor| vendor == "Amazon EC2")?;
+    firmware("product_name")
 }
 
 fn commit(project: &std::path::Path) -> Option<String> {
@@ -138,4 +133,31 @@ fn commit(project: &std::path::Path) -> Option<String> {
     let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
     let clean = git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
     Some(if clean { commit } else { format!("{commit}-dirty") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_cloud_that_says_so_names_its_instance_type() {
+        let firmware = |vendor: &'static str| {
+            move |name: &str| Some(if name == "sys_vendor" { vendor } else { "g6.12xlarge" }.to_owned())
+        };
+        assert_eq!(instance(firmware("Amazon EC2")).as_deref(), Some("g6.12xlarge"));
+        assert_eq!(instance(firmware("QEMU")), None);
+        assert_eq!(instance(|_| None), None);
+    }
+
+    #[test]
+    fn equipment_names_what_is_known() {
+        let machine = Machine {
+            memory_mib: Some(64_123),
+            accelerators: vec!["2 × NVIDIA L4".into()],
+            instance: Some("g6.12xlarge".into()),
+            ..Machine::default()
+        };
+        assert_eq!(machine.equipment(), "63 GiB, 2 × NVIDIA L4, g6.12xlarge");
+        assert_eq!(Machine::default().equipment(), "");
+    }
 }

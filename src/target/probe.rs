@@ -1,22 +1,23 @@
-//! Is the target fit to be measured? Each step's failure says what to do.
+//! Single requests to a target: what it lists and tells of itself, and whether it answers. Each failure says what to do.
 
-use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::engine::{Engine, Outgoing, Round, Transport};
+use crate::engine::{Engine, Outgoing, Round, Transport, TransportOptions};
 use crate::plan::Pacing;
 use crate::record::{Failure, FailureClass, RequestRecord, cut};
 use crate::target::Target;
 use crate::wire::{Ask, Protocol, status_message};
 
-/// A step that failed: what was found and what to do.
+/// What is wrong with a target: what was found and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}\nhint: {hint}")]
 pub struct ProbeError {
+    /// The step of a walk that it belongs to: `reach`, `auth`, `model`, …
+    pub step: &'static str,
     /// What was found.
     pub message: String,
     /// What to do.
@@ -24,46 +25,8 @@ pub struct ProbeError {
 }
 
 impl ProbeError {
-    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into() }
-    }
-}
-
-/// One step of `cargo tokpace check`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProbeStep {
-    /// What was checked: `reach`, `model`, `stream`, …
-    pub name: &'static str,
-    /// What was found, or why it failed.
-    pub outcome: Result<String, ProbeError>,
-}
-
-/// All steps, in order; none follows a failed one that it depends on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Probe {
-    /// The steps.
-    pub steps: Vec<ProbeStep>,
-}
-
-impl Probe {
-    /// Whether every step went well.
-    pub fn passed(&self) -> bool {
-        self.steps.iter().all(|step| step.outcome.is_ok())
-    }
-}
-
-impl fmt::Display for Probe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for step in &self.steps {
-            match &step.outcome {
-                Ok(found) => writeln!(f, "  ok    {:<8} {found}", step.name)?,
-                Err(error) => {
-                    writeln!(f, "  FAIL  {:<8} {}", step.name, error.message)?;
-                    writeln!(f, "        hint: {}", error.hint)?;
-                }
-            }
-        }
-        Ok(())
+    pub(super) fn new(step: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { step, message: message.into(), hint: hint.into() }
     }
 }
 
@@ -75,12 +38,14 @@ struct Models {
 #[derive(Deserialize)]
 struct Model {
     id: String,
+    #[serde(default)]
+    owned_by: Option<String>,
 }
 
 /// Answer of a plain GET: status and body.
 fn get(client: &Transport, url: &str) -> Result<(u16, String), ProbeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| {
-        ProbeError::new(format!("failed to start a runtime: {e}"), "raise the limit on threads or files")
+        ProbeError::new("client", format!("failed to start a runtime: {e}"), "raise the limit on threads or files")
     })?;
     runtime.block_on(async {
         let request = client.client.get(url).timeout(Duration::from_secs(15)).send();
@@ -103,44 +68,68 @@ fn unreachable(url: &str, class: FailureClass, text: &str) -> ProbeError {
     // Without a query or credentials, which may be secret.
     let place =
         reqwest::Url::parse(url).ok().and_then(|u| Some(format!("{}:{}", u.host_str()?, u.port_or_known_default()?)));
-    ProbeError::new(format!("`{}` does not answer: {text}", place.unwrap_or_default()), hint)
+    ProbeError::new("reach", format!("`{}` does not answer: {text}", place.unwrap_or_default()), hint)
 }
 
-fn refused(status: u16, what: &str, body: &str) -> ProbeError {
+/// A status that is no success. `step` is where it belongs unless it is about the key; `keyed` says whether one was sent.
+fn refused(step: &'static str, keyed: bool, status: u16, what: &str, body: &str) -> ProbeError {
     let text = status_message(status, body.as_bytes());
     let said = cut(&text, 200);
-    match status {
-        401 | 403 => ProbeError::new(
-            format!("the server refused the key with status {status}: {said}"),
-            "set `api_key_env` of the profile to the variable that holds a valid key",
-        ),
-        _ => ProbeError::new(format!("{what} answered with status {status}: {said}"), "check `url` of the profile"),
-    }
+    let hint = match status {
+        401 | 403 => {
+            let (found, hint) = if keyed {
+                ("refused the key", "set `api_key_env` of the profile to the variable that holds a valid key")
+            } else {
+                ("asks for a key", "set `api_key_env` of the profile to the name of the variable that holds it")
+            };
+            return ProbeError::new("auth", format!("the server {found} with status {status}: {said}"), hint);
+        }
+        400 | 413 | 422 => {
+            "`extra` of the profile and `request.extra` of the scenario are part of each request: change there what the server refuses"
+        }
+        429 => "raise the rate limit of the key in `api_key_env`, or wait until it is over",
+        500.. => "look into the server's log, and check that `url` of the profile is the server's",
+        _ => "check `url` of the profile",
+    };
+    ProbeError::new(step, format!("{what} answered with status {status}: {said}"), hint)
+}
+
+/// Whether a key is sent.
+pub(super) fn keyed(options: &TransportOptions) -> bool {
+    options.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
 }
 
 /// Models that the server lists; `None` if it has no such list.
-fn models(client: &Transport, base_url: &str) -> Result<Option<Vec<String>>, ProbeError> {
+pub(super) fn models(client: &Transport, base_url: &str, keyed: bool) -> Result<Option<Vec<String>>, ProbeError> {
     match get(client, &format!("{base_url}/models"))? {
         (200, body) => {
             Ok(serde_json::from_str::<Models>(&body).ok().map(|m| m.data.into_iter().map(|m| m.id).collect()))
         }
         (404 | 405 | 501, _) => Ok(None),
-        (status, body) => Err(refused(status, "`/models`", &body)),
+        (status, body) => Err(refused("reach", keyed, status, "`/models`", &body)),
     }
 }
 
+/// Whose server it is, as its list of models says.
+pub(crate) fn owner(client: &Transport, base_url: &str) -> Option<String> {
+    let (status, body) = get(client, &format!("{base_url}/models")).ok()?;
+    let listed = (status == 200).then(|| serde_json::from_str::<Models>(&body).ok())??;
+    listed.data.into_iter().find_map(|model| model.owned_by)
+}
+
 /// The server's only model, for profiles that name none.
-pub(crate) fn only_model(client: &Transport, base_url: &str) -> Result<String, ProbeError> {
+pub(crate) fn only_model(client: &Transport, base_url: &str, keyed: bool) -> Result<String, ProbeError> {
     const NAME_IT: &str = "; a server that speaks gRPC alone lists no models: name one with `model` in the profile";
-    let known = models(client, base_url).map_err(|error| match error {
-        ProbeError { message, hint } if message.contains("does not answer") => ProbeError::new(message, hint + NAME_IT),
-        other => other,
+    let known = models(client, base_url, keyed).map_err(|error| match error.step {
+        "reach" => ProbeError { hint: error.hint + NAME_IT, ..error },
+        _ => error,
     })?;
     let known = known.unwrap_or_default();
     match known.as_slice() {
         [model] => Ok(model.clone()),
-        [] => Err(ProbeError::new("the server lists no models", "name one with `model` in the profile")),
+        [] => Err(ProbeError::new("model", "the server lists no models", "name one with `model` in the profile")),
         several => Err(ProbeError::new(
+            "model",
             format!("the server has several models: {}", several.join(", ")),
             "choose one with `model` in the profile",
         )),
@@ -165,7 +154,8 @@ pub(crate) fn post(client: &Transport, base_url: &str, path: &str) -> bool {
     let Some((root, _)) = base_url.rsplit_once('/') else { return false };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return false };
     let request = client.client.post(format!("{root}{path}")).timeout(Duration::from_secs(15));
-    runtime.block_on(request.send()).is_ok_and(|answer| answer.status().is_success())
+    // Made inside: its timeout needs the runtime.
+    runtime.block_on(async { request.send().await }).is_ok_and(|answer| answer.status().is_success())
 }
 
 /// Sends one short request through `engine` and says whether its answer can be measured. `stop` gives it up.
@@ -176,14 +166,26 @@ pub fn smoke(
     stream: bool,
     stop: &AtomicBool,
 ) -> Result<RequestRecord, ProbeError> {
+    ask(engine, target, protocol, stream, "Count from one to four.", stop)
+}
+
+/// Sends one request with the prompt `text`.
+pub(super) fn ask(
+    engine: &mut Engine,
+    target: &Target,
+    protocol: Protocol,
+    stream: bool,
+    text: &str,
+    stop: &AtomicBool,
+) -> Result<RequestRecord, ProbeError> {
     if let Some(misfit) = protocol.misfit(&target.extra) {
         return Err(ProbeError::new(
+            "stream",
             format!("`{protocol}` cannot send the profile's `extra`: {misfit}"),
             "move what other protocols need into `request.extra` of their scenarios",
         ));
     }
     let max_tokens = if protocol.has_tokens() { 4 } else { 0 };
-    let text = "Count from one to four.";
     let ask = Ask { model: &target.model, system: None, user: text, max_tokens, stream, extra: &target.extra };
     let body = protocol.body(&ask);
     let input_tokens = target.tokenizer.count(text);
@@ -206,16 +208,19 @@ pub fn smoke(
         }],
     };
     let url = round.url.clone();
-    let recording = engine
-        .run(round, stop)
-        .map_err(|e| ProbeError::new(format!("failed to send a request: {e}"), "run with `RUST_LOG=tokpace=debug`"))?;
+    let recording = engine.run(round, stop).map_err(|e| {
+        ProbeError::new("client", format!("failed to send a request: {e}"), "run with `RUST_LOG=tokpace=debug`")
+    })?;
+    let answer = if protocol.has_tokens() { "stream" } else { "answer" };
     let Some(raw) = recording.requests.first() else {
-        return Err(ProbeError::new("interrupted before the target had answered a short request", "run it again"));
+        let message = "interrupted before the target had answered a short request";
+        return Err(ProbeError::new(answer, message, "run it again"));
     };
     let record = protocol.interpret(raw, &target.tokenizer);
     let Some(failure) = &record.failure else {
         if stream && !record.streamed {
             return Err(ProbeError::new(
+                answer,
                 "the server answered a stream request with one JSON body",
                 "the server or a proxy ignores `stream: true`: switch streaming on, or set `request.stream = false`",
             ));
@@ -230,10 +235,12 @@ pub fn smoke(
     Err(match (failure.class, record.status) {
         (FailureClass::Connect | FailureClass::Tls, _) => unreachable(&url, failure.class, &failure.message),
         (FailureClass::HttpStatus, Some(404)) if !failure.message.contains(&target.model) => ProbeError::new(
+            "reach",
             format!("the server has no `{}`: {}", protocol.path(stream), failure.message),
             "check `url` of the profile: it is the server's address, with or without `/v1`",
         ),
         (FailureClass::HttpStatus, Some(404)) => ProbeError::new(
+            "model",
             format!("the server does not know the model `{}`: {}", target.model, failure.message),
             "set `model` of the profile to one that the server lists at `/v1/models`",
         ),
@@ -242,16 +249,25 @@ pub fn smoke(
                 Protocol::OpenaiChat => "a chat request".to_owned(),
                 _ => format!("a request of `{protocol}`"),
             };
-            refused(status, &what, &failure.message)
+            refused(answer, keyed(&target.transport), status, &what, &failure.message)
         }
-        (class, _) => ProbeError::new(
-            format!("a smoke request failed with `{}`: {}", class.name(), failure.message),
-            if protocol.is_grpc() {
-                "send one request by hand, for example with `grpcurl` and `docs/ppl.proto`, and look at the answer"
-            } else {
-                "send one request by hand, for example with `curl -N`, and look at the answer"
-            },
-        ),
+        (class, _) => {
+            let hint = match class {
+                FailureClass::Parse => {
+                    "check that `url` of the profile leads to an inference server, and `request.protocol` of the scenario"
+                }
+                FailureClass::Empty => "ask for an answer with text: another `model`, or `min_tokens` in `extra`",
+                _ if protocol.is_grpc() => {
+                    "send one request by hand, for example with `grpcurl` and `docs/ppl.proto`, and look at the answer"
+                }
+                _ => "send one request by hand, for example with `curl -N`, and look at the answer",
+            };
+            ProbeError::new(
+                answer,
+                format!("a smoke request failed with `{}`: {}", class.name(), failure.message),
+                hint,
+            )
+        }
     })
 }
 
@@ -260,95 +276,21 @@ fn refused_call(protocol: Protocol, url: &str, failure: &Failure, status: Option
     let of_call = failure.class == FailureClass::HttpStatus && status == Some(200);
     match failure.class {
         FailureClass::Connect => Some(ProbeError::new(
+            "reach",
             unreachable(url, failure.class, &failure.message).message,
             "check that the server runs, and that `url` of the profile has the port on which it speaks gRPC (23333, \
              unless PPL.LLM's server is told otherwise)",
         )),
         _ if !of_call => None,
-        _ => Some(ProbeError::new(
-            format!("the server refused a call of `{protocol}`: {}", failure.message),
-            if ["UNAUTHENTICATED", "PERMISSION_DENIED"].iter().any(|name| failure.message.contains(name)) {
-                "set `api_key_env` of the profile to the variable that holds a valid key"
+        _ => {
+            let keyless = ["UNAUTHENTICATED", "PERMISSION_DENIED"].iter().any(|name| failure.message.contains(name));
+            let (step, hint) = if keyless {
+                ("auth", "set `api_key_env` of the profile to the variable that holds a valid key")
             } else {
-                "check `url` of the profile, and what the server's log says"
-            },
-        )),
-    }
-}
-
-/// Walks a target step by step, for `cargo tokpace check`: whether it is there, and whether it speaks `protocols`.
-///
-/// `engines` are those for HTTP/1.1 and for HTTP/2, as far as `protocols` need them.
-pub fn walk(engines: &mut [Option<Engine>; 2], target: &Target, protocols: &[Protocol], stop: &AtomicBool) -> Probe {
-    let mut probe = Probe::default();
-    let mut step = |name, outcome: Result<String, ProbeError>| {
-        let passed = outcome.is_ok();
-        probe.steps.push(ProbeStep { name, outcome });
-        passed
-    };
-    let client = match Transport::new(&target.transport) {
-        Ok(client) => client,
-        Err(error) => {
-            step("client", Err(ProbeError::new(error.to_string(), "check the profile")));
-            return probe;
+                ("stream", "check `url` of the profile, and what the server's log says")
+            };
+            let message = format!("the server refused a call of `{protocol}`: {}", failure.message);
+            Some(ProbeError::new(step, message, hint))
         }
-    };
-    // A server that speaks nothing but gRPC has no such list, and whether it is there shows with the first call.
-    let listed = if protocols.iter().all(|protocol| protocol.is_grpc()) {
-        Ok(None)
-    } else {
-        let listed = models(&client, &target.base_url);
-        if !step("reach", listed.as_ref().map(|_| target.base_url.clone()).map_err(Clone::clone)) {
-            return probe;
-        }
-        listed
-    };
-    let model = match listed {
-        Ok(Some(known)) if !known.is_empty() && !known.contains(&target.model) => Err(ProbeError::new(
-            format!("model `{}` is not among the server's: {}", target.model, known.join(", ")),
-            "set `model` of the profile to one of them",
-        )),
-        Ok(Some(_)) => Ok(format!("`{}` is listed", target.model)),
-        _ => Ok(format!("`{}` (the server lists no models)", target.model)),
-    };
-    if !step("model", model) {
-        return probe;
-    }
-    for &protocol in protocols {
-        // What everybody speaks needs no name.
-        let spoken = if protocol == Protocol::default() { String::new() } else { format!(" (`{protocol}`)") };
-        let answer = if protocol.has_tokens() { "stream" } else { "answer" };
-        let Some(engine) = &mut engines[usize::from(protocol.is_grpc())] else { continue };
-        let record = match smoke(engine, target, protocol, protocol.has_tokens(), stop) {
-            Ok(record) => record,
-            Err(error) => {
-                step(answer, Err(error));
-                continue;
-            }
-        };
-        step(
-            answer,
-            Ok(if protocol.has_tokens() {
-                format!("{} tokens in {} events{spoken}", record.output_tokens, record.chunks.len())
-            } else {
-                format!("one embedding{spoken}")
-            }),
-        );
-        step("usage", usage(&record, &spoken));
-    }
-    if let Some(load) = target.load() {
-        step("counters", Ok(load.to_string()));
-    }
-    probe
-}
-
-/// What the server says of its tokens.
-fn usage(record: &RequestRecord, spoken: &str) -> Result<String, ProbeError> {
-    match &record.usage {
-        Some(usage) => Ok(format!("{} prompt and {} answer tokens{spoken}", usage.input, usage.output)),
-        None => Err(ProbeError::new(
-            format!("the server sends no `usage` in the stream{spoken}"),
-            "switch on `stream_options.include_usage`; without it tokens are counted with the tokenizer",
-        )),
     }
 }

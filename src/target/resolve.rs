@@ -11,9 +11,9 @@ use crate::environment::{EnvError, Environment};
 use crate::profile::{Endpoint, Managed, PORT, Preset, Profile, ProfileKind};
 use crate::redact::Redactor;
 use crate::sim::{Server, ServerOptions};
-use crate::target::ServerLoad;
 use crate::target::managed::{ManagedError, ManagedServer};
 use crate::target::probe::{self, ProbeError};
+use crate::target::{PrefixCounters, ServerLoad};
 use crate::tokens::{Tokenizer, TokenizerError};
 
 /// A reachable target. Dropping it stops the server that it has started.
@@ -29,6 +29,8 @@ pub struct Target {
     pub extra: BTreeMap<String, serde_json::Value>,
     /// Counts tokens where the server does not, and makes synthetic prompts.
     pub tokenizer: Tokenizer,
+    /// Which server it is, if that is known: `vllm`.
+    pub server: Option<String>,
     /// The server's version, if it tells.
     pub version: Option<String>,
     /// Which server it is, where that is known.
@@ -37,6 +39,15 @@ pub struct Target {
     pub embedded: Option<Server>,
     /// The managed server.
     pub managed: Option<ManagedServer>,
+}
+
+/// What a server says of itself at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counters {
+    /// What works, what waits.
+    pub load: Option<ServerLoad>,
+    /// Its prefix cache since it started.
+    pub prefix: Option<PrefixCounters>,
 }
 
 /// What a target is opened with.
@@ -139,6 +150,7 @@ impl Target {
                     transport: TransportOptions { in_process: 1, ..TransportOptions::default() },
                     extra: BTreeMap::new(),
                     tokenizer: Tokenizer::bundled(),
+                    server: None,
                     version: Some(env!("CARGO_PKG_VERSION").to_owned()),
                     preset: Preset::Generic,
                     embedded: Some(server),
@@ -168,10 +180,11 @@ impl Target {
         self.managed.as_ref()?.ended(patience).map(TargetError::Managed)
     }
 
-    /// What the gauges of a managed server say of its load. Between rounds only.
-    pub fn load(&self) -> Option<ServerLoad> {
-        self.managed.as_ref()?;
-        ServerLoad::read(&self.metrics()?, &self.servers())
+    /// What the server's counters and gauges say, as far as it has them. Between rounds only.
+    pub fn counters(&self) -> Counters {
+        let Some(text) = self.metrics() else { return Counters::default() };
+        let servers = self.servers();
+        Counters { load: ServerLoad::read(&text, &servers), prefix: PrefixCounters::read(&text, &servers) }
     }
 
     /// Empties the prefix cache of a managed server that takes such a request, so that no case finds what another has
@@ -283,10 +296,18 @@ impl Client {
         let client = Transport::new(&self.transport)?;
         let model = match self.model {
             Some(model) => model,
-            None => probe::only_model(&client, &self.base_url)?,
+            None => probe::only_model(&client, &self.base_url, probe::keyed(&self.transport))?,
         };
-        let place = preset.server().version;
+        // A preset names the server; any other one may name itself in its list of models.
+        let kind = match preset {
+            Preset::Generic => {
+                probe::owner(&client, &self.base_url).and_then(|owner| Preset::of_owner(&owner)).unwrap_or(preset)
+            }
+            known => known,
+        };
+        let place = kind.server().version;
         Ok(Target {
+            server: (kind != Preset::Generic).then(|| kind.name().to_owned()),
             version: place.and_then(|place| probe::version(&client, &self.base_url, place)),
             base_url: self.base_url,
             model,

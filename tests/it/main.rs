@@ -7,6 +7,7 @@ mod accuracy;
 mod bad_files;
 mod bad_targets;
 mod cancel;
+mod check;
 mod guide;
 mod history;
 mod interop;

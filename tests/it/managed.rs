@@ -101,8 +101,30 @@ fn a_managed_server_is_measured_and_stopped() {
     assert_eq!(run["run"]["target"], "managed");
     let command = run["cases"][0]["subject"]["server.command"].as_str().unwrap();
     assert!(command.ends_with(" sim --port {port}"), "{command}");
+    let machine = run["cases"][0]["conditions"]["server.machine"].as_str().unwrap();
+    assert!(machine.contains(" GiB"), "{machine}");
     project.tokpace("check").expect(0, &["ok    stream", "ok    counters 0 requests run, 0 wait"]);
     assert!(processes(&project).is_empty());
+}
+
+#[test]
+fn a_server_whose_cache_can_be_emptied_is_asked_to() {
+    // The simulated server has no such path, which is as well.
+    let project = project(&sim(""), "preset = \"vllm\"\nready_path = \"/v1/models\"");
+    project.tokpace("run").expect(0, &["1 MISSING (chat)"]);
+    let subject = &project.json("target/tokpace/latest/run.json")["cases"][0]["subject"];
+    assert_eq!(subject["server.name"], "vllm");
+}
+
+#[test]
+fn a_server_that_was_changed_is_named_beside_the_verdict() {
+    let project = project(&sim(""), "");
+    project.tokpace("run").expect(0, &["1 MISSING (chat)"]);
+    project.tokpace("accept --all").expect(0, &["first baseline"]);
+    // Slow enough to regress, so that the verdict is told at all.
+    let output = project.tokpace("run --set args=[\"--set\",\"itl=6ms\"]");
+    output.expect(1, &["chat ... regressed", "the server has changed since the baseline: `server.command` was `"]);
+    output.expect(1, &["--set itl=6ms`"]);
 }
 
 #[test]

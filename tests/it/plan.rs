@@ -16,13 +16,16 @@ fn a_plan_sends_nothing_unless_it_is_to_look_at_the_target() {
     let (plan, target) = output.expect(0, &[]).stdout.split_once("\n\n").unwrap();
     assert!(plan.contains("nothing was sent"), "{output}");
     assert_text!(target, @r"
-    the target, asked with one short request:
+    the target, asked with a few short requests:
       ok    reach    http://[server]/v1
+      --    auth     no key is set, and the server asks for none
       ok    model    `tokpace-sim` is listed
       ok    stream   4 tokens in 4 events
       ok    usage    7 prompt and 4 answer tokens
+      ok    tokens   a prompt of 256 tokens has 256 by the server's count
+      ok    counters 0 requests run, 0 wait, the key-value cache is 0 % full, 0 were preempted so far, tells hits of its prefix cache
     ");
-    assert_eq!(server.counters().requests, 1, "one short request, and no load");
+    assert_eq!(server.counters().requests, 3, "a short request and two prompts to count, and no load");
     assert!(!project.exists("target/tokpace/latest"), "a plan is no run");
 }
 
@@ -46,7 +49,7 @@ fn programs_read_the_steps_as_json() {
         output.expect(0, &[]).stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines[0]["case"], "chat");
     let steps: Vec<&str> = lines[1..].iter().map(|line| line["step"].as_str().unwrap()).collect();
-    assert_eq!(steps, ["reach", "model", "stream", "usage"]);
+    assert_eq!(steps, ["reach", "auth", "model", "stream", "usage", "tokens", "counters"]);
     assert!(lines[1..].iter().all(|line| line["ok"] == true && line["hint"].is_null()), "{output}");
     let project = Project::against(nobody(), "model = \"tokpace-sim\"");
     let output = project.tokpace("plan --check --json");

@@ -227,6 +227,7 @@ impl ManagedServer {
         let log = format!("its whole log is `{}`", self.shown_log());
         match ended {
             Ended::Signal(9) => format!("{log}; signal 9 often means that memory ran out: look into `dmesg`"),
+            Ended::Signal(4) => format!("{log}; signal 4 often means that it was built for another processor"),
             _ => log,
         }
     }
