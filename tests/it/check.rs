@@ -61,12 +61,11 @@ impl Server {
             let choice = json!({ "message": { "content": "and the garden of" }, "finish_reason": "length" });
             return ("200 OK", "application/json", json!({ "choices": [choice], "usage": usage }).to_string());
         }
-        let mut events = String::new();
-        for word in ["and", " the", " garden", " of"] {
-            events += &format!("data: {}\n\n", json!({ "choices": [{ "delta": { "content": word } }] }));
-        }
-        events += &format!("data: {}\n\n", json!({ "choices": [], "usage": usage }));
-        ("200 OK", "text/event-stream", events + "data: [DONE]\n\n")
+        let words =
+            ["and", " the", " garden", " of"].map(|word| json!({ "choices": [{ "delta": { "content": word } }] }));
+        let last = json!({ "choices": [], "usage": usage });
+        let events: Vec<String> = words.iter().chain([&last]).map(|event| format!("data: {event}\n\n")).collect();
+        ("200 OK", "text/event-stream", events.concat() + "data: [DONE]\n\n")
     }
 
     fn check(self, keys: &str) -> Output {
