@@ -1,31 +1,24 @@
 //! A run: what was asked for, what stands ready, what was found.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
-use std::path::PathBuf;
 
 use crate::baseline::{self, Author, Job, Store, UpdateMode};
 use crate::environment::Environment;
-use crate::gate::Verdict;
 use crate::harness::bench::{Bench, Role, Side};
 use crate::harness::calibration;
 use crate::harness::discover::{self, DiscoverError, Scenario};
 use crate::harness::{
-    MeasureError, MeasureLock, Package, Paths, RunFlags, RunFolder, Servers, StartServers, Stop, log, page, upkeep,
+    MeasureError, MeasureLock, Package, Paths, RunFlags, RunFolder, Servers, StartServers, Stop, log, project, upkeep,
     wall,
 };
 use crate::history::History;
 use crate::names;
-use crate::profile::{self, Profile, ProfileKind, Waiver};
+use crate::profile::{Profile, ProfileKind, Waiver};
 use crate::redact::Redactor;
-use crate::report::{self, CaseReport, CaseTrials, RunInfo, RunReport, RunTrials};
+use crate::report::{CaseReport, RunInfo};
 use crate::scenario::Case;
 use crate::target::{Machine, Probe};
 use crate::wire::Protocol;
-
-/// Version of `run.json` and `trials.json`.
-const FORMAT: u32 = 1;
 
 /// Why a run cannot begin: wrong usage, or files that are not what they should be. Every text ends in a hint.
 #[derive(Debug, thiserror::Error)]
@@ -101,9 +94,9 @@ pub struct Session {
     /// Which job of a recording this is, from 0.
     pub(crate) job: u32,
     /// Verdicts of this process, in the order in which they were found.
-    reports: Vec<CaseReport>,
+    pub(super) reports: Vec<CaseReport>,
     /// Length of a progress line that is on the terminal.
-    progress: usize,
+    pub(super) progress: usize,
     /// The target is only walked through or held up: nothing is measured.
     pub(super) walks: bool,
     /// Managed servers that did not start, and why: nobody waits for them again.
@@ -114,8 +107,8 @@ impl Session {
     /// Reads the project and its scenarios; starts nothing. `command` is recorded, redacted.
     pub fn open(package: &Package, flags: RunFlags, command: &[String]) -> Result<Self, SessionError> {
         let paths = Paths::of(package, &flags);
-        let environment = environment(&paths)?;
-        let (project, text) = project(&paths, &flags)?;
+        let environment = project::environment(&paths)?;
+        let (project, text) = project::project(&paths, &flags)?;
         let find = |name: &str| {
             project.profiles.get(name).cloned().ok_or_else(|| SessionError::Profile {
                 known: project.profiles.keys().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "),
@@ -359,134 +352,5 @@ impl Session {
         self.bench = Some(Bench::new(lock));
         self.calibrate();
         Ok(())
-    }
-
-    /// Keeps a case's report and writes the run's files anew.
-    pub(crate) fn keep(&mut self, report: CaseReport) -> std::io::Result<()> {
-        self.clear_progress();
-        self.info.updated = wall::now();
-        self.info.interrupted = self.stop.requested();
-        self.info.measured_seconds += report.seconds;
-        let folder = self.folder()?;
-        folder.save_part("report", &report.case, &report)?;
-        self.reports.retain(|known| known.case != report.case);
-        self.reports.push(report);
-        let run = self.report_of(folder.parts("report")?);
-        folder.write_json("run.json", &run)?;
-        let cases: Vec<CaseTrials> = folder.parts("trials")?;
-        folder.write_json("trials.json", &RunTrials { version: FORMAT, run: self.info.id.clone(), cases })?;
-        folder.write("report.md", &report::markdown(&run))?;
-        folder.write("summary.tsv", &report::tsv(&run))?;
-        // From the parts as they are on the disk: what was redacted there is not found any more once it is escaped.
-        folder.write("junit.xml", &report::junit(&run))
-    }
-
-    pub(super) fn report_of(&self, cases: Vec<CaseReport>) -> RunReport {
-        RunReport {
-            version: FORMAT,
-            run: self.info.clone(),
-            verdict: Verdict::of_all(cases.iter().map(|case| case.verdict)),
-            cases,
-        }
-    }
-
-    /// Writes `report.html` anew from everything that any process of the run has left in its folder. A failure is told
-    /// and no more: the verdicts stand without it.
-    pub fn write_page(&self) {
-        let Some(folder) = &self.folder else { return };
-        if let Err(error) = page::write_page(folder) {
-            self.say(&format!("warning: `report.html` was not written: {error}"));
-        }
-    }
-
-    /// The verdict table, and the words of every case that has more to say than that it passed.
-    pub fn table(&self) -> String {
-        let mut text = report::table(&self.report_of(self.reports.clone()), self.flags.verbose);
-        let more = |case: &&CaseReport| case.verdict != Verdict::Pass || !case.notes.is_empty();
-        for case in self.reports.iter().filter(more).filter(|case| case.failed.is_none()) {
-            text.push('\n');
-            text.push_str(&case.text);
-            text.push('\n');
-        }
-        text.push_str(&self.unkept());
-        if let Some(folder) = &self.folder {
-            let shown = self.paths.shown(folder.path());
-            let _ = writeln!(text, "results: {shown}");
-            if folder.path().join(page::NAME).is_file() {
-                let _ = writeln!(text, "report:  {shown}/{}", page::NAME);
-            }
-        }
-        self.redactor.redact(&text).into_owned()
-    }
-
-    /// A line on the standard error stream.
-    pub(crate) fn say(&self, line: &str) {
-        // Nobody is left to be told when even this stream is closed.
-        let _ = writeln!(std::io::stderr(), "{}", self.redactor.redact(line));
-    }
-
-    /// Shows what is going on, if a person looks.
-    pub(crate) fn show_progress(progress: &mut usize, text: &str) {
-        if std::io::stderr().is_terminal() {
-            let line: String = text.chars().take(78).collect();
-            let _ = write!(std::io::stderr(), "\r{line:<width$}", width = *progress);
-            let _ = std::io::stderr().flush();
-            *progress = line.chars().count();
-        }
-    }
-
-    fn clear_progress(&mut self) {
-        if self.progress > 0 {
-            let _ = write!(std::io::stderr(), "\r{:width$}\r", "", width = self.progress);
-            self.progress = 0;
-        }
-    }
-
-    pub(crate) fn progress_width(&mut self) -> &mut usize {
-        &mut self.progress
-    }
-}
-
-/// The process's variables and those of `.env` at the package root.
-pub(crate) fn environment(paths: &Paths) -> Result<Environment, SessionError> {
-    let dotenv = paths.root.join(".env");
-    let text = match std::fs::read_to_string(&dotenv) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => {
-            return Err(SessionError::other(format!("failed to read `.env`: {error}"), "check its permissions"));
-        }
-    };
-    let variables =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Environment::new(variables, &text).map_err(|error| SessionError::other(error.message, error.hint))
-}
-
-/// The history of a package's runs, with its folders.
-///
-/// # Errors
-/// If the project file, which may name the history's folder, is wrong.
-pub fn history_of(package: &Package, flags: &RunFlags) -> Result<(Paths, History), SessionError> {
-    let paths = Paths::of(package, flags);
-    let history = paths.history(project(&paths, flags)?.0.history.as_deref());
-    Ok((paths, history))
-}
-
-/// The project file with its text, or the defaults where there is none.
-pub(super) fn project(paths: &Paths, flags: &RunFlags) -> Result<(profile::Project, String), SessionError> {
-    let file: PathBuf = paths.root.join("tokpace.toml");
-    let text = match std::fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => {
-            return Err(SessionError::other(
-                format!("failed to read `tokpace.toml`: {error}"),
-                "check its permissions",
-            ));
-        }
-    };
-    match profile::load_with("tokpace.toml", &text, flags.profile.as_deref(), &flags.sets) {
-        Ok(project) => Ok((project, text)),
-        Err(problems) => Err(SessionError::Project(problems.to_string())),
     }
 }

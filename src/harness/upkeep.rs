@@ -9,7 +9,8 @@ use crate::baseline::{BaselineError, Store};
 use crate::calendar::Date;
 use crate::harness::discover::{self, Scenario};
 use crate::harness::life::{today, too_old};
-use crate::harness::session::{self, Session};
+use crate::harness::project;
+use crate::harness::session::Session;
 use crate::harness::{Package, Paths, RunFlags, SessionError};
 use crate::profile::{self, Known, Project, Waiver};
 
@@ -72,7 +73,7 @@ pub struct Ended {
 /// If the project file is wrong, there are no scenarios, or the folder of baselines cannot be read.
 pub fn upkeep(package: &Package, flags: &RunFlags) -> Result<Upkeep, SessionError> {
     let paths = Paths::of(package, flags);
-    let (project, text) = session::project(&paths, flags)?;
+    let (project, text) = project::project(&paths, flags)?;
     let scenarios = discover::scenarios(&paths)?;
     check_waivers(&project.waivers, &text, &scenarios)?;
     let store = Store::new(&paths.baselines, paths.baselines_lock());

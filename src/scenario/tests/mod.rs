@@ -4,6 +4,7 @@ mod diagnostics;
 mod meaning;
 mod soak;
 mod trace;
+mod unsupported;
 
 use super::{Case, check, load};
 
