@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 #[cfg(feature = "schema")]
 use crate::cli::schema;
@@ -12,6 +12,7 @@ use crate::cli::{
     CliError, accept, check, compare, export, history, init, judge, merge, pending, plan, reject, report, review, run,
     selftest, sim, up,
 };
+use crate::harness::without_empty_variables;
 
 /// Fails the build when an LLM inference server got slower
 #[derive(Debug, Parser)]
@@ -73,7 +74,8 @@ pub fn main(line: impl IntoIterator<Item = String>) -> ExitCode {
     if line.get(1).is_some_and(|word| word == "tokpace") {
         line.remove(1);
     }
-    let cli = match Cli::try_parse_from(&line) {
+    let matches = without_empty_variables(Cli::command()).try_get_matches_from(&line);
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();

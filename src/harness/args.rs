@@ -1,7 +1,9 @@
 //! The command line: libtest's flags as libtest takes them, and our own, each with an environment variable.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
+use clap::builder::Resettable;
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser};
 use libtest_mimic::Arguments;
 
@@ -98,7 +100,7 @@ impl HarnessArgs {
 
     /// The command in our words: those of libtest's part would take their place if they stood at the struct.
     fn described() -> Command {
-        Self::command()
+        without_empty_variables(Self::command())
             .about("Measures the scenarios of this package and fails on a regression")
             .long_about(None)
             .override_usage("cargo test --test perf -- [OPTIONS] [FILTER]...")
@@ -118,6 +120,15 @@ impl HarnessArgs {
         let filters = self.filters();
         (filters.is_empty() || filters.iter().any(matches)) && !self.libtest.skip.iter().any(matches)
     }
+}
+
+/// `command` without the environment variables that are set to nothing: that is how CI systems pass an input that was
+/// not given.
+pub(crate) fn without_empty_variables(command: Command) -> Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if arg.get_env().is_some_and(is_empty) { arg.env(Resettable::Reset) } else { arg })
+        .mut_subcommands(without_empty_variables)
 }
 
 #[cfg(test)]

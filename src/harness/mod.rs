@@ -35,6 +35,7 @@ mod wall;
 mod watched;
 
 pub use args::RunFlags;
+pub(crate) use args::without_empty_variables;
 pub use discover::{DiscoverError, Scenario};
 pub use error::MeasureError;
 pub use export::{ExportError, ExportFormat, export};

@@ -94,6 +94,18 @@ fn a_regression_fails_its_test() {
 }
 
 #[test]
+fn a_variable_that_is_set_to_nothing_is_not_set() {
+    let names = ["PROFILE", "AGAINST", "QUICK", "OUT", "SET", "SCENARIOS", "BASELINES", "EXPORT", "VERBOSE", "UPDATE"];
+    let mut project = Project::new();
+    for name in names {
+        project = project.with_variable(&format!("TOKPACE_{name}"), "");
+    }
+    project.perf("").expect(0, &["test chat ... ok", "1 MISSING (chat)"]);
+    project.tokpace("run").expect(0, &["6 trials", "on profile `embedded`"]);
+    project.tokpace("pending").expect(0, &["chat"]);
+}
+
+#[test]
 fn processes_of_one_nextest_run_share_a_report() {
     let project = project().with_variable("NEXTEST_RUN_ID", "5d2b7f7e-run").with_variable("NEXTEST", "1");
     for case in ["batch::batch=2", "batch::batch=4", "chat"] {
