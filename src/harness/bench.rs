@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::engine::{Engine, EngineError, TransportOptions};
+use crate::gate::FEWEST;
 use crate::harness::{MeasureError, MeasureLock};
 use crate::plan::{PlanError, Words};
 use crate::profile::Profile;
@@ -98,6 +99,8 @@ pub(crate) struct Side {
     pub(crate) words: Arc<Words>,
     /// A trial was measured since its server started.
     pub(crate) used: bool,
+    /// The round of pairs for which its server was started last.
+    renewed: u32,
     /// Workers for HTTP/1.1 and for HTTP/2.
     engines: [Option<Engine>; 2],
 }
@@ -105,7 +108,7 @@ pub(crate) struct Side {
 impl Side {
     pub(crate) fn new(role: Role, profile: Profile, target: Target) -> Result<Self, PlanError> {
         let words = Arc::new(Words::of(&target.tokenizer)?);
-        Ok(Self { role, profile, target, words, used: false, engines: [None, None] })
+        Ok(Self { role, profile, target, words, used: false, renewed: 0, engines: [None, None] })
     }
 
     /// Whether no other managed server may be up with this side's.
@@ -118,10 +121,18 @@ impl Side {
         self.target.managed.as_ref().map_or(0, ManagedServer::starts)
     }
 
-    /// Starts a server anew that does so quickly, so that what differs from start to start averages out over the pairs.
-    pub(crate) fn refresh(&mut self, stop: &AtomicBool) -> Result<(), MeasureError> {
-        let quick = |server: &ManagedServer| server.starts_quickly() && !server.is_exclusive();
-        if self.used && self.target.managed.as_ref().is_some_and(quick) { self.restart(stop) } else { Ok(()) }
+    /// Starts its server anew so that what differs from start to start averages out over the pairs: before each of them
+    /// if that is quick, else before some rounds of pairs of all cases.
+    pub(crate) fn refresh(&mut self, round: u32, stop: &AtomicBool) -> Result<(), MeasureError> {
+        let Some(server) = self.target.managed.as_ref().filter(|server| self.used && !server.is_exclusive()) else {
+            return Ok(());
+        };
+        let due = self.renewed < round && starts_anew(round, server.starts_wanted());
+        if !server.starts_quickly() && !due {
+            return Ok(());
+        }
+        self.renewed = round;
+        self.restart(stop)
     }
 
     fn restart(&mut self, stop: &AtomicBool) -> Result<(), MeasureError> {
@@ -159,5 +170,30 @@ impl Side {
         }
         let Self { target, engines, .. } = self;
         Ok(target::walk(engines, target, protocols, stop))
+    }
+}
+
+/// Whether a server with so many starts in the first look's rounds has one before `round`, counted from 0. Later looks
+/// have a start of their own, so that no start has most of the pairs.
+fn starts_anew(round: u32, starts: u32) -> bool {
+    match round {
+        0 => false,
+        1..FEWEST => round * starts / FEWEST > (round - 1) * starts / FEWEST,
+        _ => starts > 1 && (round - FEWEST).is_multiple_of(4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_are_spread_over_the_first_look() {
+        let rounds = |starts| (0..20).filter(|round| starts_anew(*round, starts)).collect::<Vec<u32>>();
+        assert_eq!(rounds(1), [] as [u32; 0]);
+        assert_eq!(rounds(2), [3, 6, 10, 14, 18]);
+        // With the first one four before the first look at six pairs.
+        assert_eq!(rounds(4), [2, 3, 5, 6, 10, 14, 18]);
+        assert_eq!(rounds(6), [1, 2, 3, 4, 5, 6, 10, 14, 18]);
     }
 }

@@ -79,9 +79,9 @@ impl Joint {
     }
 
     /// One trial of each side, back to back.
-    fn pair(&mut self, bench: &mut Bench, context: &mut Context<'_>) -> Result<(), MeasureError> {
+    fn pair(&mut self, round: u32, bench: &mut Bench, context: &mut Context<'_>) -> Result<(), MeasureError> {
         for side in self.sides {
-            bench.side(side).refresh(context.stop.flag())?;
+            bench.side(side).refresh(round, context.stop.flag())?;
         }
         self.order = self.next_order();
         for at in sequence(self.order) {
@@ -230,14 +230,14 @@ impl Session {
         if !exclusive {
             self.with_bench(&mut joints, Joint::prepare)?;
         }
-        for round in 0.. {
+        for round in 0_u32.. {
             if !joints.iter().any(Joint::open) {
                 break;
             }
             if exclusive {
-                self.blocks(&mut joints, round)?;
+                self.blocks(&mut joints, round.into())?;
             } else {
-                self.with_bench(&mut joints, Joint::pair)?;
+                self.with_bench(&mut joints, |joint, bench, context| joint.pair(round, bench, context))?;
             }
             self.judge_jointly(&mut joints)?;
         }

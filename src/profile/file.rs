@@ -134,6 +134,10 @@ pub(super) struct ManagedFile {
     pub(super) cwd: Option<String>,
     /// Whether no other managed server may be up at the same time: the sides of a comparison are then started in turn.
     pub(super) exclusive: bool,
+    /// How often each side of a comparison is started in its first six pairs, if a start takes longer than 5 s. Default:
+    /// 4, but once if a start takes longer than 2 minutes.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 6)))]
+    pub(super) starts: Option<u32>,
     /// Model to ask for. Default: the only one that the server has.
     pub(super) model: Option<String>,
     /// Name of the environment variable that holds the API key.

@@ -20,6 +20,10 @@ pub(super) fn managed(doc: &mut Document<'_>, known: &[&str], problems: &mut Pro
     }
     checker.some_time(&["ready_timeout"], file.ready_timeout);
     checker.some_time(&["stop_timeout"], file.stop_timeout);
+    if file.starts.is_some_and(|starts| !(1..=6).contains(&starts)) {
+        let name = checker.doc.name(&["starts"]);
+        checker.problems.push(checker.at(&["starts"], format!("`{name}` must be 1 to 6")));
+    }
     load::check_client(&mut checker, file.api_key_env.as_deref(), file.headers.keys(), file.tokenizer.as_deref());
     let extra = checker.request_body(&["extra"], &file.extra);
     Some(Managed {
@@ -33,6 +37,7 @@ pub(super) fn managed(doc: &mut Document<'_>, known: &[&str], problems: &mut Pro
         stop_timeout: file.stop_timeout.unwrap_or(STOP_TIMEOUT),
         cwd: file.cwd,
         exclusive: file.exclusive,
+        starts: file.starts,
         endpoint: Endpoint {
             url: format!("http://127.0.0.1:{PORT}"),
             model: file.model,

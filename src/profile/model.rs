@@ -278,6 +278,8 @@ pub struct Managed {
     pub cwd: Option<String>,
     /// Whether no other managed server may be up at the same time.
     pub exclusive: bool,
+    /// How often each side of a comparison is started in its first six pairs, if that takes long; by its time if absent.
+    pub starts: Option<u32>,
     /// How it is talked to. The URL holds `{port}`.
     pub endpoint: Endpoint,
 }

@@ -18,6 +18,10 @@ use crate::redact::Redactor;
 /// A server that starts within this is started anew before each pair: what differs from start to start then averages
 /// out.
 const QUICK_START: Duration = Duration::from_secs(5);
+/// A start that takes longer is not repeated in pairs unless the profile says so.
+const LONG_START: Duration = Duration::from_secs(120);
+/// Starts a side of pairs, unless a start is quick or long.
+const STARTS: u32 = 4;
 
 /// A server that this run starts. Dropping it stops it.
 #[derive(Debug)]
@@ -159,6 +163,11 @@ impl ManagedServer {
     /// Whether a start takes so little that it can be repeated before each pair.
     pub fn starts_quickly(&self) -> bool {
         self.took <= QUICK_START
+    }
+
+    /// How often it should be started in the first six pairs if that is not quick.
+    pub fn starts_wanted(&self) -> u32 {
+        self.settings.starts.unwrap_or(if self.took <= LONG_START { STARTS } else { 1 })
     }
 
     /// Whether no other managed server may be up at the same time.
