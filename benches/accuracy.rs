@@ -117,7 +117,7 @@ fn compare(alone: bool, streams: u32, requests: u32) -> Result<(), Box<dyn Error
         peak_in_flight: recording.peak_in_flight,
         ..Client::default()
     };
-    let trial = Trial { pacing: round.pacing, records, stream: true, shares_prefix: true, client };
+    let trial = Trial { pacing: round.pacing, records, stream: true, shares_prefix: true, common_tokens: 0, client };
     let invalid = check_trust(&trial, &TrialSummary::of(&trial, &Slo::default()), None);
     println!(
         "{:<18} {streams:>7} {:>8}   {:<22} {:<26} {}",

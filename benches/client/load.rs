@@ -174,7 +174,7 @@ fn trial(round: &Round, recording: &Recording) -> Trial {
         peak_in_flight: recording.peak_in_flight,
         max_in_flight: None,
     };
-    Trial { pacing: round.pacing, records, stream: true, shares_prefix: false, client }
+    Trial { pacing: round.pacing, records, stream: true, shares_prefix: false, common_tokens: 0, client }
 }
 
 /// The same requests by the same HTTP library and runtime. It counts bytes and knows nothing else.

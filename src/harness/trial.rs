@@ -11,7 +11,7 @@ use crate::gate::TrialValues;
 use crate::harness::bench::{Role, Side};
 use crate::harness::tally::client_info;
 use crate::harness::{MeasureError, RunFolder, Stop, now, watched};
-use crate::measure::{Client, RequestMetrics, Trial, TrialSummary, kept, row};
+use crate::measure::{Client, RequestMetrics, Trial, TrialSummary, kept, row, template_tokens};
 use crate::names;
 use crate::pacer::Lateness;
 use crate::plan::{Pacing, Plan, PlannedRequest, Salt, Words};
@@ -197,9 +197,10 @@ impl<'r, 'c> Runner<'r, 'c> {
         };
         let trial = Trial {
             pacing: plan.pacing,
-            records,
             stream: self.case.request.stream,
             shares_prefix: plan.shares_prefix || !self.case.workload.salt,
+            common_tokens: plan.common_tokens + template_tokens(plan, &records),
+            records,
             client: Client {
                 wake_lags: recording.wake_lags.clone(),
                 server_late: server_late.as_ref().map(|late| [late.p50(), late.p95()]),

@@ -1,6 +1,7 @@
 //! From records to the figures of a trial, and whether the trial was a measurement at all. Pure.
 
 mod calibration;
+mod common;
 mod repeat;
 mod request;
 mod row;
@@ -9,6 +10,7 @@ mod trust;
 mod window;
 
 pub use calibration::Errors;
+pub(crate) use common::template_tokens;
 pub(crate) use repeat::{gives_up, pause};
 pub use request::RequestMetrics;
 pub(crate) use row::{kept, row};

@@ -91,7 +91,7 @@ proptest! {
     ) {
         let wake_lags = records.iter().map(|record| record.closed).collect();
         let client = Client { wake_lags, server_late: Some([1, 2]), cpu_share: Some(0.5), unsent, peak_in_flight: 3, max_in_flight: Some(2) };
-        let trial = Trial { pacing, records, stream: flags[0], shares_prefix: flags[1], client };
+        let trial = Trial { pacing, records, stream: flags[0], shares_prefix: flags[1], common_tokens: unsent, client };
         let summary = TrialSummary::of(&trial, &Slo { limits });
         for id in every_statistic() {
             if let Value::Known(value) = summary.value(id) {

@@ -23,6 +23,8 @@ pub struct Trial {
     pub stream: bool,
     /// Whether the plan shares prefixes between prompts on purpose.
     pub shares_prefix: bool,
+    /// Tokens that every prompt begins with all the same: salt, system message and what the server's template puts there.
+    pub common_tokens: u32,
     /// What the client noticed about itself.
     pub client: Client,
 }
@@ -305,7 +307,7 @@ mod tests {
     const MS: Nanos = 1_000_000;
 
     fn trial(records: Vec<RequestRecord>, pacing: Pacing) -> Trial {
-        Trial { pacing, records, stream: true, shares_prefix: false, client: Client::default() }
+        Trial { pacing, records, stream: true, shares_prefix: false, common_tokens: 0, client: Client::default() }
     }
 
     fn value(summary: &TrialSummary, id: &str) -> Value {

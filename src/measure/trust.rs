@@ -50,7 +50,7 @@ pub fn check(trial: &Trial, summary: &TrialSummary, expected: Option<Expected>) 
         unsent(trial),
         too_many_in_flight(trial),
         length_drift(summary, expected),
-        cached(trial, summary),
+        cached(trial),
     ]
     .into_iter()
     .flatten()
@@ -62,15 +62,11 @@ const LATE_HINT: &str = "lower the load, or run the client on a machine with mor
 const SERVER_HINT: &str =
     "stop whatever else runs on this machine: the simulated server could not keep to its own times";
 
-fn known(summary: &TrialSummary, metric: Metric, statistic: Option<Statistic>) -> Option<f64> {
-    match summary.value(MetricId { metric, statistic }) {
+fn median(summary: &TrialSummary, metric: Metric) -> Option<f64> {
+    match summary.value(MetricId { metric, statistic: Some(Statistic::Quantile(0.5)) }) {
         Value::Known(value) => Some(value),
         _ => None,
     }
-}
-
-fn median(summary: &TrialSummary, metric: Metric) -> Option<f64> {
-    known(summary, metric, Some(Statistic::Quantile(0.5)))
 }
 
 fn nothing_sent(trial: &Trial) -> Option<Invalid> {
@@ -235,13 +231,24 @@ fn length_drift(summary: &TrialSummary, expected: Option<Expected>) -> Option<In
     })
 }
 
-fn cached(trial: &Trial, summary: &TrialSummary) -> Option<Invalid> {
-    let ratio = known(summary, Metric::PrefixHitRatio, None).filter(|r| !trial.shares_prefix && *r > 0.05)?;
-    Some(Invalid {
+fn cached(trial: &Trial) -> Option<Invalid> {
+    if trial.shares_prefix {
+        return None;
+    }
+    let counted = trial.records.iter().filter(|record| record.is_answered());
+    let counts = counted.filter_map(|record| Some((record.usage.as_ref()?.cached?, record.input_tokens)));
+    // A server that matches token by token finds what every prompt begins with; that tells of nothing measured twice.
+    let (found, asked) = counts.fold((0, 0), |(found, asked), (cached, input)| {
+        (found + u64::from(cached.saturating_sub(trial.common_tokens)), asked + u64::from(input))
+    });
+    let ratio = found as f64 / asked.max(1) as f64;
+    (ratio > 0.05).then(|| Invalid {
         passing: false,
         reason: format!(
-            "{:.1} % of the prompt tokens came from the prefix cache although the scenario shares no prefix",
-            ratio * 100.0
+            "{:.1} % of the prompt tokens came from the prefix cache although the scenario shares no prefix \
+             (not counting the {} tokens that every prompt begins with)",
+            ratio * 100.0,
+            trial.common_tokens
         ),
         hint: "remove `salt = false`, or use a `prefix` or a longer dataset; this measured the cache".into(),
     })
@@ -253,7 +260,7 @@ mod tests {
     use crate::measure::Client;
     use crate::measure::request::tests::record;
     use crate::plan::Pacing;
-    use crate::record::Failure;
+    use crate::record::{Failure, Usage};
     use crate::scenario::Slo;
 
     const MS: Nanos = 1_000_000;
@@ -266,7 +273,7 @@ mod tests {
         });
         let client = Client::default();
         let pacing = Pacing::Open { max_in_flight: None };
-        Trial { pacing, records: records.collect(), stream: true, shares_prefix: false, client }
+        Trial { pacing, records: records.collect(), stream: true, shares_prefix: false, common_tokens: 0, client }
     }
 
     fn reasons(trial: &Trial) -> Vec<String> {
@@ -325,5 +332,28 @@ mod tests {
             }
             assert_eq!(reasons(&trial), Vec::<String>::new());
         }
+    }
+
+    #[test]
+    fn a_cache_that_answers_what_nobody_shared_is_no_measurement() {
+        let cached = |tokens| {
+            let mut trial = open_loop(|_| 0);
+            for record in &mut trial.records {
+                record.input_tokens = 64;
+                record.usage = Some(Usage { input: 64, output: 3, cached: Some(tokens), reasoning: None });
+            }
+            trial
+        };
+        assert_eq!(reasons(&cached(3)), Vec::<String>::new());
+        let found = reasons(&cached(12));
+        assert!(found.len() == 1 && found[0].starts_with("18.8 % of the prompt tokens came from"), "{found:?}");
+        // Salt and template are found by a server that matches token by token.
+        let mut trial = cached(12);
+        trial.common_tokens = 10;
+        assert_eq!(reasons(&trial), Vec::<String>::new());
+        trial.common_tokens = 8;
+        assert!(reasons(&trial)[0].ends_with("(not counting the 8 tokens that every prompt begins with)"));
+        trial.shares_prefix = true;
+        assert_eq!(reasons(&trial), Vec::<String>::new());
     }
 }

@@ -104,6 +104,7 @@ pub fn build(case: &Case, sources: &Sources<'_>) -> Result<Plan, PlanError> {
     }
     let mut plan = Plan {
         pacing: pacing(&case.load),
+        common_tokens: common_tokens(&requests, sources),
         warmup: Vec::new(),
         prime: prompts.prime(),
         requests,
@@ -122,6 +123,14 @@ pub fn build(case: &Case, sources: &Sources<'_>) -> Result<Plan, PlanError> {
     }
     plan.hash = hash(&plan);
     Ok(plan)
+}
+
+/// What all `requests` begin with: the salt, then the system message if it is one and the same.
+fn common_tokens(requests: &[PlannedRequest], sources: &Sources<'_>) -> u32 {
+    let salt = requests.iter().map(|request| request.prompt.salt_tokens).max().unwrap_or(0);
+    let system = requests.first().and_then(|first| first.prompt.system.as_deref());
+    let same = requests.iter().all(|request| request.prompt.system.as_deref() == system);
+    salt + system.filter(|_| same).map_or(0, |text| sources.tokenizer.count(text))
 }
 
 /// Gives up the share of the requests that was asked for, whichever the seed says.

@@ -19,7 +19,9 @@ pub struct Plan {
     pub duration: Option<Nanos>,
     /// Whether measured prompts share so much of their beginnings on purpose that a prefix cache shows it.
     pub shares_prefix: bool,
-    /// `sha256:…` over everything above, taken before salting.
+    /// Tokens that every measured prompt begins with although no prefix is shared: the salt, and one system message.
+    pub common_tokens: u32,
+    /// `sha256:…` over what is to be sent, taken before salting.
     pub hash: String,
 }
 

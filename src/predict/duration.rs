@@ -96,6 +96,7 @@ mod tests {
             requests,
             duration,
             shares_prefix: false,
+            common_tokens: 0,
             hash: String::new(),
         }
     }

@@ -1,7 +1,9 @@
 //! A case's trials in virtual time, in the order in which the harness sends them.
 
 use crate::gate::{Order, Pair, TrialValues};
-use crate::measure::{Client, Expected, Invalid, Trial, TrialSummary, Window, check_trust, gives_up, kept, row};
+use crate::measure::{
+    Client, Expected, Invalid, Trial, TrialSummary, Window, check_trust, gives_up, kept, row, template_tokens,
+};
 use crate::plan::{self, Pacing, Plan, PlanError, PlannedRequest, SALT_TOKENS, Salt, Sources, Words};
 use crate::profile::Embedded;
 use crate::record::RequestRecord;
@@ -183,6 +185,7 @@ impl<'a> Run<'a> {
             requests: requests.to_vec(),
             duration,
             shares_prefix: false,
+            common_tokens: 0,
             hash: String::new(),
         };
         self.server.trial(&list, &salt, |text| self.tokenizer.ids(text))
@@ -224,6 +227,7 @@ fn trial(case: &Case, plan: &Plan, mut records: Vec<RequestRecord>) -> Trial {
         pacing: plan.pacing,
         stream: case.request.stream,
         shares_prefix: plan.shares_prefix || !case.workload.salt,
+        common_tokens: plan.common_tokens + template_tokens(plan, &records),
         client,
         records,
     }

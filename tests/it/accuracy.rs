@@ -51,6 +51,7 @@ fn plan(pacing: Pacing) -> Plan {
         requests: requests.collect(),
         duration: None,
         shares_prefix: false,
+        common_tokens: 0,
         hash: String::new(),
     }
 }

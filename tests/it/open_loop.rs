@@ -59,6 +59,7 @@ fn arrivals_that_come_too_fast_are_all_sent_late_and_measure_nothing() {
         records,
         stream: true,
         shares_prefix: true,
+        common_tokens: 0,
         client: Client::default(),
     };
     let reasons = check_trust(&trial, &TrialSummary::of(&trial, &Slo::default()), None);

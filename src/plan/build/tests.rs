@@ -176,3 +176,21 @@ fn the_seed_says_which_requests_are_cancelled() {
     assert_eq!(chosen(&later), chosen(&plan));
     assert_ne!(later.hash, plan.hash);
 }
+
+#[test]
+fn what_every_prompt_begins_with_is_counted() {
+    let mut case = closed(6);
+    assert_eq!(plan_of(&case, None, None).unwrap().common_tokens, SALT_TOKENS);
+    let system = "You are a helpful assistant";
+    let with_system = SALT_TOKENS + Tokenizer::bundled().count(system);
+    assert_eq!(plan_of(&case, None, Some(system)).unwrap().common_tokens, with_system);
+    // Conversations that bring system messages of their own have the salt in common, or one message if it is the same.
+    let items = ["short", "quite another one"].map(|system| Item {
+        system: Some(system.into()),
+        prompt: "A question".into(),
+        output_tokens: None,
+    });
+    assert_eq!(plan_of(&case, Some(&items), None).unwrap().common_tokens, SALT_TOKENS);
+    case.workload.salt = false;
+    assert_eq!(plan_of(&case, Some(&items[..1]), None).unwrap().common_tokens, Tokenizer::bundled().count("short"));
+}

@@ -40,6 +40,7 @@ fn plan(pacing: Pacing, requests: Vec<PlannedRequest>) -> Plan {
         requests,
         duration: None,
         shares_prefix: false,
+        common_tokens: 0,
         hash: String::new(),
     }
 }

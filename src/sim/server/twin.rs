@@ -53,6 +53,7 @@ fn plan(max_tokens: u32) -> Plan {
         requests: vec![request],
         duration: None,
         shares_prefix: false,
+        common_tokens: 0,
         hash: String::new(),
     }
 }
