@@ -59,6 +59,8 @@ pub struct RequestRecord {
     pub finish_reason: Option<String>,
     /// Time to open the connection; `None` when a pooled one was used.
     pub connect: Option<Nanos>,
+    /// How often it was sent again because the server had closed the pooled connection.
+    pub resent: u32,
     /// The client was to give it up on purpose. Unless it failed, it enters no statistic, even if it ended before: else
     /// which requests count would depend on how fast the server is.
     pub to_cancel: bool,

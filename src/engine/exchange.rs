@@ -9,7 +9,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use crate::engine::stamps::Stamps;
-use crate::engine::transport::{Transport, classify};
+use crate::engine::transport::{Transport, classify, met_closed_connection};
 use crate::engine::{Clock, Outgoing, Round, connect};
 use crate::plan::Cancel;
 use crate::record::{Failure, FailureClass};
@@ -29,6 +29,9 @@ const LONGEST_ANSWER: usize = 256 << 20;
 /// Most memory that an answer is given before it has come.
 const MOST_RESERVED: usize = 1 << 20;
 
+/// A request is sent again so often at most. Each time it takes a connection that the client had kept out of use.
+const MOST_RESENT: u32 = 16;
+
 /// A request that only has to be polled to be written.
 pub(crate) type Prepared = Pin<Box<dyn Future<Output = reqwest::Result<reqwest::Response>> + Send>>;
 
@@ -47,14 +50,17 @@ pub(crate) fn prepare(transport: &Transport, round: &Round, outgoing: &Outgoing)
     Ok(Box::pin(transport.client.execute(request.build()?)))
 }
 
+/// What a request is sent with.
+#[derive(Clone, Copy)]
+pub(crate) struct Line<'a> {
+    pub(crate) transport: &'a Transport,
+    pub(crate) round: &'a Round,
+    pub(crate) clock: Clock,
+}
+
 /// Sends `outgoing` and keeps what comes back with the stamp of each read.
-pub(crate) async fn exchange(
-    round: &Round,
-    clock: Clock,
-    outgoing: &Outgoing,
-    request: Prepared,
-    scheduled: Nanos,
-) -> RawRequest {
+pub(crate) async fn exchange(line: Line<'_>, outgoing: &Outgoing, request: Prepared, scheduled: Nanos) -> RawRequest {
+    let clock = line.clock;
     let mut raw = RawRequest {
         index: outgoing.index,
         user: outgoing.user,
@@ -70,14 +76,15 @@ pub(crate) async fn exchange(
         bytes: Vec::new(),
         closed: 0,
         connect: None,
+        resent: 0,
         to_cancel: outgoing.cancel.is_some(),
         cancelled: false,
         failure: None,
     };
     raw.sent = clock.now();
     raw.failure = match outgoing.cancel {
-        None => converse(request, round, clock, &mut raw, None).await,
-        Some(cancel) => converse_until(cancel, request, round, clock, &mut raw).await,
+        None => converse(line, outgoing, request, &mut raw, None).await,
+        Some(cancel) => converse_until(cancel, line, outgoing, request, &mut raw).await,
     };
     raw.closed = clock.now();
     if raw.failure.is_none()
@@ -93,13 +100,13 @@ pub(crate) async fn exchange(
 /// As [`converse`], but closes the connection when `cancel` says, if the answer has not ended by then.
 async fn converse_until(
     cancel: Cancel,
+    line: Line<'_>,
+    outgoing: &Outgoing,
     request: Prepared,
-    round: &Round,
-    clock: Clock,
     raw: &mut RawRequest,
 ) -> Option<Failure> {
-    let tokens = cancel.after_tokens.map(|tokens| (tokens, round.protocol.progress()));
-    let conversation = converse(request, round, clock, raw, tokens);
+    let tokens = cancel.after_tokens.map(|tokens| (tokens, line.round.protocol.progress()));
+    let conversation = converse(line, outgoing, request, raw, tokens);
     let Some(after) = cancel.after else { return conversation.await };
     tokio::select! {
         biased;
@@ -111,27 +118,49 @@ async fn converse_until(
     None
 }
 
-/// Waits for the answer to begin.
-async fn head(request: Prepared, watchdog: &mut Watchdog) -> Result<reqwest::Response, Failure> {
-    tokio::select! {
-        biased;
-        response = request => response.map_err(|error| failure(classify(&error))),
-        given_up = watchdog.wait() => Err(given_up),
+/// Waits for the answer to begin. A request that met a connection which the server had just closed is sent again, as
+/// often as there may be others like it: it never reached the server, and says nothing of it.
+async fn head(
+    line: Line<'_>,
+    outgoing: &Outgoing,
+    mut request: Prepared,
+    raw: &mut RawRequest,
+    watchdog: &mut Watchdog,
+) -> Result<reqwest::Response, Failure> {
+    loop {
+        let (response, connect) = connect::attributed(async {
+            tokio::select! {
+                biased;
+                response = request => Ok(response),
+                given_up = watchdog.wait() => Err(given_up),
+            }
+        })
+        .await;
+        raw.connect = connect;
+        let error = match response? {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        // On a connection of its own it did reach the server.
+        if connect.is_some() || raw.resent == MOST_RESENT || !met_closed_connection(&error) {
+            return Err(failure(classify(&error)));
+        }
+        raw.resent += 1;
+        request = prepare(line.transport, line.round, outgoing).map_err(|error| failure(classify(&error)))?;
     }
 }
 
 /// Reads an answer to its end, or until it has as many tokens as `until` says. Only then its bytes are looked at.
 async fn converse(
+    line: Line<'_>,
+    outgoing: &Outgoing,
     request: Prepared,
-    round: &Round,
-    clock: Clock,
     raw: &mut RawRequest,
     mut until: Option<(u32, Progress)>,
 ) -> Option<Failure> {
+    let Line { round, clock, .. } = line;
     let mut watchdog = Watchdog::new(round.timeout, round.no_progress);
-    let (head, connect) = connect::attributed(head(request, &mut watchdog)).await;
-    raw.connect = connect;
-    let response = match head {
+    let response = match head(line, outgoing, request, raw, &mut watchdog).await {
         Ok(response) => response,
         Err(failure) => return Some(failure),
     };

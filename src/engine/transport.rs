@@ -149,6 +149,27 @@ fn trust(builder: reqwest::ClientBuilder, pem: Option<&[u8]>) -> Result<reqwest:
     }
 }
 
+/// Whether a request found its connection closed by the server, before any byte of an answer.
+pub(crate) fn met_closed_connection(error: &reqwest::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    if error.is_connect() || error.is_timeout() || error.is_body() || error.is_decode() {
+        return false;
+    }
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let closed = match error.downcast_ref::<std::io::Error>() {
+            Some(error) => matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected),
+            // The HTTP library tells it by its words alone.
+            None => error.to_string().starts_with("connection closed before message completed"),
+        };
+        if closed {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// Class and text of a request that failed before or while its answer was read.
 pub(crate) fn classify(error: &reqwest::Error) -> (FailureClass, String) {
     let text = chain(error);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::engine::cpu::thread_time;
-use crate::engine::exchange::{Prepared, exchange, prepare};
+use crate::engine::exchange::{Line, Prepared, exchange, prepare};
 use crate::engine::transport::chain;
 use crate::engine::{Clock, Round, Transport};
 use crate::plan::Pacing;
@@ -102,7 +102,7 @@ pub(crate) async fn work(transport: Transport, mut commands: UnboundedReceiver<C
             Command::User { user, at } => {
                 if let Some(part) = &mut current {
                     let requests = part.of_user(user);
-                    let user = User { round: part.round.clone(), clock: part.clock };
+                    let user = User { transport: transport.clone(), round: part.round.clone(), clock: part.clock };
                     tasks.spawn(user.run(requests, at, reports.clone()));
                 }
             }
@@ -111,10 +111,11 @@ pub(crate) async fn work(transport: Transport, mut commands: UnboundedReceiver<C
                     && let Some(request) = part.requests[index as usize].take()
                 {
                     let reports = reports.clone();
-                    let (round, clock) = (part.round.clone(), part.clock);
+                    let (transport, round, clock) = (transport.clone(), part.round.clone(), part.clock);
                     tasks.spawn(async move {
                         let outgoing = &round.requests[index as usize];
-                        let raw = exchange(&round, clock, outgoing, request, at).await;
+                        let line = Line { transport: &transport, round: &round, clock };
+                        let raw = exchange(line, outgoing, request, at).await;
                         let _ = reports.send(Report::Done(Box::new(raw)));
                     });
                 }
@@ -136,6 +137,7 @@ pub(crate) async fn work(transport: Transport, mut commands: UnboundedReceiver<C
 
 /// A user of a closed loop.
 struct User {
+    transport: Transport,
     round: Arc<Round>,
     clock: Clock,
 }
@@ -149,7 +151,8 @@ impl User {
                 break;
             }
             let outgoing = &self.round.requests[index];
-            let raw = exchange(&self.round, self.clock, outgoing, request, scheduled).await;
+            let line = Line { transport: &self.transport, round: &self.round, clock: self.clock };
+            let raw = exchange(line, outgoing, request, scheduled).await;
             if reports.send(Report::Done(Box::new(raw))).is_err() {
                 return;
             }

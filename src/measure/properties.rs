@@ -52,6 +52,7 @@ fn any_record() -> impl Strategy<Value = RequestRecord> {
             token_source: TokenSource::Usage,
             finish_reason: None,
             connect: times.4,
+            resent: 0,
             to_cancel,
             cancelled: to_cancel && !failed && counts.4 > 2,
             failure: failed.then(|| Failure::new(FailureClass::Timeout, "late")),

@@ -81,6 +81,8 @@ pub struct TrialSummary {
     pub token_source: Option<TokenSource>,
     /// Requests that opened a connection.
     pub new_connections: u64,
+    /// Times that a request was sent again because the server had closed the pooled connection.
+    pub resent: u64,
     /// Stream events that shared a network read with an earlier one.
     pub coalesced: u64,
     /// Successful requests whose answer was more than 5 % shorter or longer than asked for.
@@ -122,6 +124,7 @@ impl TrialSummary {
             tokens_per_chunk: if chunks == 0 { 1.0 } else { tokens as f64 / chunks as f64 },
             token_source: good().map(|r| r.token_source).max(),
             new_connections: records.iter().filter(|r| r.connect.is_some()).count() as u64,
+            resent: records.iter().map(|r| u64::from(r.resent)).sum(),
             coalesced: records.iter().map(|r| u64::from(r.coalesced)).sum(),
             off_length: good()
                 .filter(|r| f64::from(r.output_tokens.abs_diff(r.max_tokens)) > 0.05 * f64::from(r.max_tokens))

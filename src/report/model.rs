@@ -391,6 +391,9 @@ pub struct TrialReport {
     pub cancelled: u64,
     /// Requests that opened a connection.
     pub new_connections: u64,
+    /// Times that a request was sent again because the server had closed the connection that was kept.
+    #[serde(default)]
+    pub resent: u64,
     /// Stream events that shared a network read.
     pub coalesced: u64,
     /// What the client noticed about itself.

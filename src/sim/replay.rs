@@ -294,6 +294,7 @@ fn sent(planned: &PlannedRequest, at: Nanos, answered: Nanos) -> RequestRecord {
         usage: None,
         finish_reason: None,
         connect: None,
+        resent: 0,
         to_cancel: planned.cancel.is_some(),
         cancelled: false,
         failure: None,

@@ -302,6 +302,7 @@ impl Answer {
             token_source: counts.source,
             finish_reason: self.finish_reason,
             connect: raw.connect,
+            resent: raw.resent,
             to_cancel: raw.to_cancel,
             cancelled: self.cancelled,
             failure: self.failure,

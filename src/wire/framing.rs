@@ -29,6 +29,7 @@ fn raw(reads: &[&[u8]]) -> RawRequest {
         bytes: reads.concat(),
         closed: 999,
         connect: None,
+        resent: 0,
         to_cancel: false,
         cancelled: false,
         failure: None,

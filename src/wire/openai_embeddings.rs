@@ -110,6 +110,7 @@ mod tests {
             bytes: body.as_bytes().to_vec(),
             closed: 9,
             connect: None,
+            resent: 0,
             to_cancel: false,
             cancelled: false,
             failure: None,

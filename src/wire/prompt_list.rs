@@ -228,6 +228,7 @@ mod tests {
             bytes: reads.concat().into_bytes(),
             closed: 999,
             connect: None,
+            resent: 0,
             to_cancel: false,
             cancelled: false,
             failure: None,

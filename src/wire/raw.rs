@@ -34,6 +34,8 @@ pub struct RawRequest {
     pub closed: Nanos,
     /// Time to open the connection; `None` when a pooled one was used.
     pub connect: Option<Nanos>,
+    /// How often it was sent again because the server had closed the pooled connection.
+    pub resent: u32,
     /// The client was to close the connection on purpose.
     pub to_cancel: bool,
     /// It did so before the answer had ended.

@@ -10,8 +10,8 @@ use tokpace::record::{FailureClass, RequestRecord};
 use tokpace::sim::{Server, ServerOptions};
 use tokpace::units::{Share, Time};
 
-use crate::support::script::{TOKENS, ask, round, run};
-use crate::support::{measuring, nobody, serve};
+use crate::support::script::{Step, TOKENS, ask, round, run, scripted};
+use crate::support::{measuring, nobody, respond, serve};
 
 fn server(kind: Option<FaultKind>) -> Server {
     let config = Embedded {
@@ -102,6 +102,32 @@ fn a_connection_is_used_again() {
     });
     let records = run(round(closing, 3, Duration::from_secs(20), Duration::from_secs(10)));
     assert!(records.iter().all(|record| record.failure.is_none() && record.connect.is_some()), "{records:?}");
+}
+
+/// llama.cpp's server promises to keep a connection and closes it once a stream has ended. Nothing of that is the
+/// request's fault that comes next; what happens on a connection of its own is.
+#[test]
+fn a_kept_connection_that_the_server_has_closed_fails_no_request() {
+    let answered = std::sync::Mutex::new(std::collections::BTreeSet::new());
+    let forgetful = serve(move |_, stream| {
+        if !answered.lock().unwrap().insert(stream.peer_addr().unwrap()) {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+            return;
+        }
+        let body = r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
+        respond(stream, "200 OK", "application/json", body);
+    });
+    let records = run(round(forgetful, 4, Duration::from_secs(20), Duration::from_secs(10)));
+    assert!(records.iter().all(|record| record.failure.is_none() && record.connect.is_some()), "{records:?}");
+    assert_eq!(records.iter().map(|record| record.resent).collect::<Vec<u32>>(), [0, 1, 1, 1]);
+
+    let (mute, requests) = scripted(vec![Step::Close]);
+    let records = run(round(mute, 2, Duration::from_secs(20), Duration::from_secs(10)));
+    for record in &records {
+        failed(record, FailureClass::Connect, "connection closed before message completed");
+        assert_eq!(record.resent, 0);
+    }
+    assert_eq!(requests.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
 
 #[test]

@@ -57,6 +57,7 @@ fn record(protocol: Protocol, reads: &[&[u8]], status: u16, event_stream: bool) 
         bytes: reads.concat(),
         closed: u64::MAX,
         connect: None,
+        resent: 0,
         to_cancel: false,
         cancelled: false,
         failure: None,

@@ -142,6 +142,7 @@ fn as_aiperf(requests: &[RequestLine]) -> AiperfFiles {
         failures: BTreeMap::new(),
         cancelled: 0,
         new_connections: 0,
+        resent: 0,
         coalesced: 0,
         client: ClientInfo::default(),
     };

@@ -27,6 +27,7 @@ fn trial(number: u32, side: &str, values: TrialValues) -> TrialReport {
         failures: BTreeMap::new(),
         cancelled: 0,
         new_connections: 0,
+        resent: 0,
         coalesced: 0,
         client: ClientInfo::default(),
     }

@@ -107,6 +107,7 @@ fn ask(plan: &Plan, config: &Embedded, seed: u64) -> RequestRecord {
         bytes: bytes.into_bytes(),
         closed,
         connect: None,
+        resent: 0,
         to_cancel: false,
         cancelled: false,
         failure,
