@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what `.ci/real-servers` saw as a page: `real-servers.py FOLDER SECONDS NOTE KIND…`.
+"""Writes what `.ci/real-servers` saw as a page: `real-servers.py FOLDER SECONDS COMMIT NOTE KIND…`.
 
 FOLDER has, for each KIND of server and each step, `KIND-STEP.command`, `.seconds`, `.txt` and, of a run, `.json`.
 """
@@ -24,7 +24,10 @@ def text(folder, name):
     """What a command printed, with paths that another machine has as well."""
     said = (folder / f"{name}.txt").read_text()
     said = re.sub(r"\x1b\[[0-9;]*m", "", said)
-    return said.replace(str(folder.parent), "$TOKPACE_SERVERS").strip()
+    # The table and its sums; what each case says in words is in the run's report.
+    said = re.sub(r"\n\n\S+: [A-Z]+ on profile .*", "", said, flags=re.DOTALL)
+    said = said.replace(str(folder.parent), "$TOKPACE_SERVERS").replace(str(Path(__file__).parents[1]), ".")
+    return said.strip()
 
 
 def percent(ratio):
@@ -43,8 +46,10 @@ def again(run):
         for check in case["checks"]:
             if not check.get("ci"):
                 continue
-            low, high = check["ci"]
-            change = f"{percent(check['ratio'])} [{percent(low)}, {percent(high)}]"
+            # Ratios are those of costs: a throughput's is the other way round.
+            turn = (lambda ratio: 1 / ratio) if check["higher_is_better"] else (lambda ratio: ratio)
+            low, high = sorted(turn(bound) for bound in check["ci"])
+            change = f"{percent(turn(check['ratio']))} [{percent(low)}, {percent(high)}]"
             unit = check["unit"]
             yield (
                 f"| {case['case']} | `{check['metric']}` | {number(check['reference'])} {unit} | "
@@ -71,7 +76,7 @@ def caching(run):
         )
 
 
-def page(folder, seconds, note, kinds):
+def page(folder, seconds, commit, note, kinds):
     runs = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*-*.json"))}
     machine = next(iter(runs.values()))["run"]["machine"]
     yield "# Real servers"
@@ -82,7 +87,7 @@ def page(folder, seconds, note, kinds):
     )
     yield ""
     yield f"- Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_mib'] // 1024} GiB, {machine['os_version']}; server and client share the cores."
-    yield f"- tokpace {runs[kinds[0] + '-run']['run']['tokpace']}, {machine['build']} build, commit `{machine['commit']}`."
+    yield f"- tokpace {runs[kinds[0] + '-run']['run']['tokpace']}, {machine['build']} build, commit `{commit}`."
     yield "- Model: five million random weights with the bundled tokenizer (`.ci/tiny-model.py`); its answers never end by themselves."
     yield "- Tolerances are wide, as two shared cores ask for: 30 % of `ttft.p50`, 20 % of `tpot.p50` and `output_throughput`."
     if note:
@@ -111,8 +116,8 @@ def page(folder, seconds, note, kinds):
 
 
 def main():
-    folder, seconds, note, *kinds = sys.argv[1:]
-    print("\n".join(page(Path(folder), float(seconds), note, kinds)))
+    folder, seconds, commit, note, *kinds = sys.argv[1:]
+    print("\n".join(page(Path(folder), float(seconds), commit, note, kinds)))
 
 
 if __name__ == "__main__":
