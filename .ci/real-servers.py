@@ -88,7 +88,7 @@ def page(folder, seconds, commit, note, kinds):
     yield ""
     yield f"- Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_mib'] // 1024} GiB, {machine['os_version']}; server and client share the cores."
     yield f"- tokpace {runs[kinds[0] + '-run']['run']['tokpace']}, {machine['build']} build, commit `{commit}`."
-    yield "- Model: five million random weights with the bundled tokenizer (`.ci/tiny-model.py`); its answers never end by themselves."
+    yield "- Model: four million random weights with the bundled tokenizer (`.ci/tiny-model.py`); its answers never end by themselves."
     yield "- Tolerances are wide, as two shared cores ask for: 30 % of `ttft.p50`, 20 % of `tpot.p50` and `output_throughput`."
     if note:
         yield f"- {note}"

@@ -3,6 +3,8 @@
 //! All times are nanoseconds since the epoch of the trial. A record holds facts only; every figure is
 //! derived from it in [`crate::measure`], so that a recording can be saved, replayed and compared.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::units::Nanos;
@@ -108,6 +110,12 @@ pub enum TokenSource {
 }
 
 impl TokenSource {
+    /// The source of most answers, the poorer one of two that have as many. One chunk of two tokens among thousands does
+    /// not make another source of all.
+    pub(crate) fn of_most(answers: &BTreeMap<Self, u64>) -> Option<Self> {
+        answers.iter().max_by_key(|(source, count)| (**count, **source)).map(|(source, _)| *source)
+    }
+
     /// The name used in files.
     pub const fn name(self) -> &'static str {
         match self {
@@ -225,5 +233,13 @@ mod tests {
         for most in 17..27 {
             assert_eq!(cut(text, most), "refused: Bearer ", "{most}");
         }
+    }
+
+    #[test]
+    fn the_source_of_most_answers_stands_for_all() {
+        use TokenSource::{Tokenizer, Usage};
+        let of = |usage, tokenizer| TokenSource::of_most(&BTreeMap::from([(Usage, usage), (Tokenizer, tokenizer)]));
+        assert_eq!(TokenSource::of_most(&BTreeMap::new()), None);
+        assert_eq!((of(95, 1), of(1, 95), of(48, 48)), (Some(Usage), Some(Tokenizer), Some(Tokenizer)));
     }
 }

@@ -76,7 +76,7 @@ impl Session {
                 progress: &mut |text| Self::show_progress(&mut progress, text),
             };
             let measured = measure::measure(case, plan, side, &until, &mut context)?;
-            let source = measured.tally.token_source;
+            let source = measured.tally.token_source();
             let fingerprint = of_case(case, &self.profile, &side.target, &self.machine, &measured.plan, source);
             let fingerprint = conclude::without_secrets(fingerprint, &self.redactor);
             let client = measured.tally.client();

@@ -372,7 +372,7 @@ impl Session {
         report.notes.clone_from(&joint.notes);
         let [reference, candidate] = &joint.tallies;
         let mut verdicts = judged.map_or_else(Vec::new, |judged| judged.checks.clone());
-        if let (Some(a), Some(b)) = (reference.token_source, candidate.token_source)
+        if let (Some(a), Some(b)) = (reference.token_source(), candidate.token_source())
             && a != b
         {
             let reason = format!("tokens were counted by `{}` on one side and `{}` on the other", a.name(), b.name());
@@ -412,7 +412,7 @@ impl Session {
             let [a, b] = joint.sides.map(|number| {
                 let side = bench.side(number);
                 let at = usize::from(side.role == Role::Candidate);
-                let source = joint.tallies[at].token_source;
+                let source = joint.tallies[at].token_source();
                 let fingerprint = of_case(case, &side.profile, &side.target, &self.machine, &joint.plan, source);
                 (name(&side.profile), fingerprint)
             });

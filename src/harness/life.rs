@@ -4,7 +4,7 @@ use crate::baseline::Baseline;
 use crate::calendar::{Date, Days};
 use crate::gate::Verdict;
 use crate::harness::session::Session;
-use crate::harness::{now, verdict};
+use crate::harness::{now, page, verdict};
 use crate::history::Entry;
 use crate::profile::OnStale;
 use crate::report::{CaseReport, CheckReport, WaiverInfo};
@@ -80,10 +80,20 @@ impl Session {
             .line()
             .map_err(std::io::Error::from)
             .and_then(|line| self.history.append(&report.profile, &report.case, &self.redactor.redact(&line)));
+        let written = written.and_then(|()| self.keep_past(report));
         if let Err(error) = written {
             let path = self.history.path(&report.profile, &report.case);
             // The verdict stands without it.
             self.say(&format!("warning: failed to write `{}`: {error}", self.paths.shown(&path)));
+        }
+    }
+    /// Keeps the case's last runs in the run's folder, for its page.
+    fn keep_past(&self, report: &CaseReport) -> std::io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let entries = self.history.read_case(&report.profile, &report.case)?;
+        match page::past(&report.case, &entries) {
+            Some(past) => folder.save_part("history", &report.case, &past),
+            None => Ok(()),
         }
     }
 }

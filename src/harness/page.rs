@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use crate::baseline::Baseline;
 use crate::erased;
 use crate::harness::RunFolder;
-use crate::report::{self, BaselineJob, CaseBaseline, Page, RequestRow, RunReport, RunTrials};
+use crate::history::{self, Entry};
+use crate::report::{self, BaselineJob, CaseBaseline, CaseHistory, Page, PastRun, RequestRow, RunReport, RunTrials};
 
 /// The page's file.
 pub(super) const NAME: &str = "report.html";
@@ -67,11 +68,44 @@ pub(super) fn part(baseline: &Baseline) -> CaseBaseline {
     }
 }
 
+/// What a run's folder keeps of the runs before it, which `entries` has with itself.
+pub(super) fn past(case: &str, entries: &[Entry]) -> Option<CaseHistory> {
+    let tracks = history::tracks(entries);
+    // The one that was measured last: that of this run.
+    let stretch = tracks.first()?.stretches.last()?;
+    let mut kept = CaseHistory { case: case.to_owned(), runs: Vec::new(), changes: BTreeMap::new() };
+    for metric in stretch.metrics() {
+        let series = stretch.series(metric);
+        if kept.runs.is_empty() {
+            kept.runs = series.runs.iter().map(|run| past_run(run)).collect();
+        }
+        if !series.changes.is_empty() {
+            kept.changes.insert(metric.to_owned(), series.changes.iter().map(|change| change.index).collect());
+        }
+    }
+    Some(kept)
+}
+
+fn past_run(entry: &Entry) -> PastRun {
+    PastRun {
+        time: entry.time.clone(),
+        commit: entry.commit.clone(),
+        verdict: entry.verdict,
+        checks: entry.checks.clone(),
+    }
+}
+
 fn read(folder: &RunFolder) -> Result<Page, PageError> {
     let run: RunReport = json(folder, "run.json")?;
     let trials: RunTrials = json(folder, "trials.json")?;
     let measured = trials.cases.iter().any(|case| !case.trials.is_empty());
-    Ok(Page { baselines: baselines(folder, &run)?, requests: requests(folder, measured)?, run, trials })
+    Ok(Page {
+        baselines: of_cases(folder, &run, "baseline")?,
+        histories: of_cases(folder, &run, "history")?,
+        requests: requests(folder, measured)?,
+        run,
+        trials,
+    })
 }
 
 fn json<T: DeserializeOwned>(folder: &RunFolder, file: &str) -> Result<T, PageError> {
@@ -90,13 +124,14 @@ fn broken(file: &str, reason: &impl std::fmt::Display) -> PageError {
     PageError::Broken { file: file.into(), reason: reason.to_string() }
 }
 
-/// The baselines as they were. A run's folder that was copied in part has none, and the page says less.
-fn baselines(folder: &RunFolder, run: &RunReport) -> Result<Vec<CaseBaseline>, PageError> {
+/// What was kept of each case's baseline or history. A run's folder that was copied in part has none, and the page says
+/// less.
+fn of_cases<T: DeserializeOwned>(folder: &RunFolder, run: &RunReport, kind: &str) -> Result<Vec<T>, PageError> {
     let mut found = Vec::new();
     for case in &run.cases {
-        let file = format!("cases/{}.baseline.json", crate::names::file_name(&case.case));
+        let file = format!("cases/{}.{kind}.json", crate::names::file_name(&case.case));
         match json(folder, &file) {
-            Ok(baseline) => found.push(baseline),
+            Ok(part) => found.push(part),
             Err(PageError::Missing { .. }) => {}
             Err(error) => return Err(error),
         }

@@ -18,7 +18,8 @@ use crate::watch::Observed;
 pub(crate) struct Tally {
     /// The values of the valid trials, in order.
     pub(crate) trials: Vec<TrialValues>,
-    pub(crate) token_source: Option<TokenSource>,
+    /// Answers by where the token counts of their chunks come from.
+    pub(crate) token_sources: BTreeMap<TokenSource, u64>,
     /// Answers that were off their planned length.
     pub(crate) off_length: u64,
     /// Mean over the valid trials.
@@ -42,7 +43,7 @@ impl Default for Tally {
     fn default() -> Self {
         Self {
             trials: Vec::new(),
-            token_source: None,
+            token_sources: BTreeMap::new(),
             off_length: 0,
             tokens_per_chunk: 1.0,
             requests: 0,
@@ -68,7 +69,9 @@ impl Tally {
     pub(crate) fn take(&mut self, taken: &Taken) {
         let summary = &taken.summary;
         self.trials.push(taken.row.clone());
-        self.token_source = self.token_source.max(summary.token_source);
+        for (source, answers) in &summary.token_sources {
+            *self.token_sources.entry(*source).or_default() += answers;
+        }
         self.requests += summary.n;
         self.off_length += summary.off_length;
         let n = self.trials.len() as f64;
@@ -98,6 +101,11 @@ impl Tally {
     /// Requests that failed.
     pub(crate) fn errors(&self) -> u64 {
         self.failures.values().sum()
+    }
+
+    /// How most answers were counted; `None` without any.
+    pub(crate) fn token_source(&self) -> Option<TokenSource> {
+        TokenSource::of_most(&self.token_sources)
     }
 
     /// What the client noticed about itself.

@@ -15,7 +15,7 @@ use crate::measure::{Client, RequestMetrics, Trial, TrialSummary, kept, row, tem
 use crate::names;
 use crate::pacer::Lateness;
 use crate::plan::{Pacing, Plan, PlannedRequest, Salt, Words};
-use crate::record::{Failure, FailureClass, Phase, RequestRecord};
+use crate::record::{Failure, FailureClass, Phase, RequestRecord, TokenSource};
 use crate::redact::Redactor;
 use crate::report::{ClientInfo, TrialReport};
 use crate::scenario::Case;
@@ -63,7 +63,7 @@ impl Taken {
             seconds: self.seconds,
             window_seconds: summary.window.seconds(),
             values: self.row.clone(),
-            token_source: summary.token_source.map(|source| source.name().to_owned()),
+            token_source: TokenSource::of_most(&summary.token_sources).map(|source| source.name().to_owned()),
             failures: summary.failures.iter().map(|(class, n)| (class.name().to_owned(), *n)).collect(),
             cancelled: summary.cancelled,
             new_connections: summary.new_connections,

@@ -76,22 +76,33 @@ impl History {
         let (mut entries, mut bad) = (Vec::new(), Vec::new());
         for folder in listed(&self.root)?.into_iter().filter(|path| path.is_dir()) {
             for path in listed(&folder)?.into_iter().filter(|path| path.to_string_lossy().ends_with(EXTENSION)) {
-                let bytes = fs::read(&path)?;
-                for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
-                    if line.trim_ascii().is_empty() {
-                        continue;
-                    }
-                    match Entry::parse(line) {
-                        Ok(entry) => entries.push(entry),
-                        Err(error) => {
-                            bad.push(BadLine { path: path.clone(), line: number, message: error.to_string() });
-                        }
-                    }
-                }
+                let (more, worse) = lines(&path)?;
+                entries.extend(more);
+                bad.extend(worse);
             }
         }
         Ok((entries, bad))
     }
+
+    /// The entries of one case, by place in its file. Lines that are none are passed over: [`History::read`] names them.
+    pub fn read_case(&self, profile: &str, case: &str) -> io::Result<Vec<Entry>> {
+        Ok(lines(&self.path(profile, case))?.0)
+    }
+}
+
+fn lines(path: &Path) -> io::Result<(Vec<Entry>, Vec<BadLine>)> {
+    let (mut entries, mut bad) = (Vec::new(), Vec::new());
+    let bytes = fs::read(path)?;
+    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        match Entry::parse(line) {
+            Ok(entry) => entries.push(entry),
+            Err(error) => bad.push(BadLine { path: path.to_owned(), line: number, message: error.to_string() }),
+        }
+    }
+    Ok((entries, bad))
 }
 
 /// What is in a folder, sorted; nothing if it does not exist.

@@ -6,7 +6,6 @@ mod entry;
 mod file;
 #[cfg(feature = "cli")]
 mod plot;
-#[cfg(feature = "cli")]
 mod series;
 
 #[cfg(feature = "cli")]
@@ -15,5 +14,4 @@ pub use entry::{Entry, EntryError, VERSION, fingerprint};
 pub use file::{BadLine, History};
 #[cfg(feature = "cli")]
 pub use plot::{LEGEND, plot};
-#[cfg(feature = "cli")]
 pub use series::{Change, NIGHTS, Series, Stretch, Track, tracks};

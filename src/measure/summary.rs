@@ -77,8 +77,8 @@ pub struct TrialSummary {
     pub whole: Window,
     /// Text events that carried something else than one token, as tokens per chunk.
     pub tokens_per_chunk: f64,
-    /// How tokens were counted; `None` without a successful request.
-    pub token_source: Option<TokenSource>,
+    /// Answers by where the token counts of their chunks come from.
+    pub token_sources: BTreeMap<TokenSource, u64>,
     /// Requests that opened a connection.
     pub new_connections: u64,
     /// Times that a request was sent again because the server had closed the pooled connection.
@@ -122,7 +122,10 @@ impl TrialSummary {
             window,
             whole,
             tokens_per_chunk: if chunks == 0 { 1.0 } else { tokens as f64 / chunks as f64 },
-            token_source: good().map(|r| r.token_source).max(),
+            token_sources: good().fold(BTreeMap::new(), |mut answers, r| {
+                *answers.entry(r.token_source).or_insert(0) += 1;
+                answers
+            }),
             new_connections: records.iter().filter(|r| r.connect.is_some()).count() as u64,
             resent: records.iter().map(|r| u64::from(r.resent)).sum(),
             coalesced: records.iter().map(|r| u64::from(r.coalesced)).sum(),

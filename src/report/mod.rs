@@ -36,7 +36,7 @@ pub use csv::csv;
 #[cfg(feature = "cli")]
 pub use forecast_table::{forecast_json, forecast_table};
 pub use github::annotations;
-pub use html::{BaselineJob, CaseBaseline, Page, RequestRow, html};
+pub use html::{BaselineJob, CaseBaseline, CaseHistory, Page, PastRun, RequestRow, html};
 pub use junit::junit;
 pub use markdown::markdown;
 #[cfg(feature = "cli")]

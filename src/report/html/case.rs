@@ -11,6 +11,7 @@ use crate::report::html::checks::checks;
 use crate::report::html::distribution::distributions;
 use crate::report::html::environment::conditions;
 use crate::report::html::input::{Page, RequestRow};
+use crate::report::html::past::past;
 use crate::report::html::prefix::prefix;
 use crate::report::html::strip::strips;
 use crate::report::html::svg::charts;
@@ -47,6 +48,7 @@ pub(super) fn case(html: &mut Html, page: &Page, number: usize, case: &CaseRepor
     prefix(html, case);
     titled(html, "Distribution of requests", &mut |html| distributions(html, page, case));
     titled(html, "Over the run", &mut |html| timelines(html, page, case));
+    titled(html, "Over past runs", &mut |html| past(html, page, case));
     failures(html, case, page.requests_of(case));
     details(html, "In words, as on the terminal", false);
     html.leaf("pre", &[("tabindex", "0")], &case.text);

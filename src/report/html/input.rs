@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gate::TrialValues;
+use crate::gate::{TrialValues, Verdict};
 use crate::report::{CaseReport, RunReport, RunTrials, TrialReport};
 use crate::units::Nanos;
 
@@ -17,6 +17,8 @@ pub struct Page {
     pub trials: RunTrials,
     /// The accepted jobs that cases were compared with, as they were at the time.
     pub baselines: Vec<CaseBaseline>,
+    /// The last runs of each case, as they were at the time.
+    pub histories: Vec<CaseHistory>,
     /// The measured requests by case, in the order in which they were written.
     pub requests: BTreeMap<String, Vec<RequestRow>>,
 }
@@ -28,6 +30,10 @@ impl Page {
 
     pub(super) fn baseline_of(&self, case: &CaseReport) -> Option<&CaseBaseline> {
         self.baselines.iter().find(|known| known.case == case.case)
+    }
+
+    pub(super) fn history_of(&self, case: &CaseReport) -> Option<&CaseHistory> {
+        self.histories.iter().find(|known| known.case == case.case)
     }
 
     pub(super) fn requests_of(&self, case: &CaseReport) -> &[RequestRow] {
@@ -58,6 +64,31 @@ pub struct BaselineJob {
     pub subject: BTreeMap<String, String>,
     /// Its trials.
     pub trials: Vec<TrialValues>,
+}
+
+/// `cases/<case>.history.json`: the case's last runs under equal conditions, this one the last. The history goes on; a
+/// report of an old run ends with that run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CaseHistory {
+    /// The case's name.
+    pub case: String,
+    /// The runs, oldest first.
+    pub runs: Vec<PastRun>,
+    /// Runs, by their number from 0, from which on a metric was different.
+    pub changes: BTreeMap<String, Vec<usize>>,
+}
+
+/// A run of the history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PastRun {
+    /// When the case was measured, RFC 3339.
+    pub time: String,
+    /// The commit that was measured.
+    pub commit: Option<String>,
+    /// What was found.
+    pub verdict: Verdict,
+    /// The value of each check, by metric; `null` where there was no finite one.
+    pub checks: BTreeMap<String, Option<f64>>,
 }
 
 /// What a page shows of a line of `requests.jsonl`. Times are nanoseconds, `sent` since the epoch of its trial.

@@ -7,6 +7,7 @@ mod distribution;
 mod environment;
 mod input;
 mod page;
+mod past;
 mod points;
 mod prefix;
 mod scale;
@@ -18,5 +19,5 @@ mod timeline;
 mod validity;
 mod writer;
 
-pub use input::{BaselineJob, CaseBaseline, Page, RequestRow};
+pub use input::{BaselineJob, CaseBaseline, CaseHistory, Page, PastRun, RequestRow};
 pub use page::html;

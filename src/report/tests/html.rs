@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::chatbot;
 use super::fixture::{Bench, CHATBOT, LIMITS, faulty, run, slower};
 use super::markup::{Piece, read};
-use crate::gate::TrialValues;
+use crate::gate::{TrialValues, Verdict};
 use crate::predict::VirtualJob;
 use crate::profile::{Embedded, FaultKind};
 use crate::report::{
-    BaselineJob, CaseBaseline, CaseReport, CaseTrials, ClientInfo, Page, PrefixReport, PrefixSide, RequestRow,
-    RunTrials, TrialReport, html,
+    BaselineJob, CaseBaseline, CaseHistory, CaseReport, CaseTrials, ClientInfo, Page, PastRun, PrefixReport,
+    PrefixSide, RequestRow, RunTrials, TrialReport, html,
 };
 
 fn trial(number: u32, side: &str, values: TrialValues) -> TrialReport {
@@ -55,6 +55,7 @@ fn rows(trials: u32, each: u32, side: &str) -> Vec<RequestRow> {
 /// A page of cases that were measured in trials.
 fn page(cases: Vec<(CaseReport, VirtualJob)>, baseline: Option<&VirtualJob>, each: u32) -> Page {
     let mut page = Page {
+        histories: Vec::new(),
         run: run(cases.iter().map(|(case, _)| case.clone()).collect()),
         trials: RunTrials { version: 1, run: "r".into(), cases: Vec::new() },
         baselines: Vec::new(),
@@ -204,6 +205,38 @@ fn pairs_are_shown_as_changes() {
         assert!(text.contains(part), "{part}");
     }
     assert!(text.contains("pair 2: ") && text.contains("(no measurement)"), "a pair that is none is marked");
+}
+
+#[test]
+fn past_runs_are_drawn_with_what_changed() {
+    let run = |day: u32, verdict: Verdict, tpot: Option<f64>| PastRun {
+        time: format!("2026-01-{day:02}T02:00:00Z"),
+        commit: Some(format!("c0ffee{day:02}")),
+        verdict,
+        checks: BTreeMap::from([("tpot.p50".to_owned(), tpot), ("error_rate".to_owned(), Some(0.0))]),
+    };
+    let mut page = stored(&Embedded::default());
+    let runs = vec![
+        run(1, Verdict::Pass, Some(4.2)),
+        run(2, Verdict::Pass, None),
+        run(3, Verdict::Regressed, Some(4.6)),
+        run(4, Verdict::Inconclusive, Some(4.7)),
+    ];
+    let changes = BTreeMap::from([("tpot.p50".to_owned(), vec![3])]);
+    page.histories.push(CaseHistory { case: "chatbot".into(), runs, changes });
+    let text = html(&page);
+    for part in [
+        "Over past runs",
+        "tpot.p50 of 3 runs from 2026-01-01 to 2026-01-04: between 4.200 and 4.700 ms, last 4.700 ms. It changed on 2026-01-04.",
+        "2026-01-03, commit c0ffee03: 4.600 ms, regressed",
+        "changed from here on",
+    ] {
+        assert!(text.contains(part), "{part}");
+    }
+    assert!(!text.contains("error_rate of"), "nothing ever failed");
+    // One run is no history.
+    page.histories[0].runs.truncate(1);
+    assert!(!html(&page).contains("Over past runs"));
 }
 
 #[test]
