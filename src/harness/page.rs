@@ -171,6 +171,7 @@ fn requests(folder: &RunFolder, expected: bool) -> Result<BTreeMap<String, Vec<R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::{Mode, Verdict};
     use crate::redact::Redactor;
 
     const RUN: &str = r#"{"version":1,"run":{"id":"r","started":"2026-01-31T10:00:00Z","updated":"2026-01-31T10:00:01Z",
@@ -206,5 +207,32 @@ mod tests {
         let cut = "{\"case\":\"a\",\"phase\":\"measured\"}\n{\"case\":\"a\",\"tr";
         let text = error(&[("run.json", RUN), ("trials.json", TRIALS), ("requests.jsonl", cut)]);
         assert!(text.starts_with("`requests.jsonl:2` cannot be used: EOF"), "{text}");
+    }
+
+    #[test]
+    fn the_last_runs_under_equal_conditions_are_kept_with_their_changes() {
+        let entry = |night: u32, conditions: &str| Entry {
+            version: history::VERSION,
+            time: format!("2026-10-{night:02}T02:00:00Z"),
+            run: format!("night-{night}"),
+            commit: None,
+            profile: "embedded".into(),
+            case: "chat".into(),
+            verdict: Verdict::Pass,
+            failed: false,
+            mode: Mode::Stored,
+            conditions: conditions.into(),
+            subject: BTreeMap::new(),
+            checks: BTreeMap::from([(
+                "tpot.p50".to_owned(),
+                Some(if night > 20 { 4.95 } else { 4.5 } + f64::from(night % 5) * 0.01),
+            )]),
+        };
+        assert_eq!(past("chat", &[]), None);
+        let other = (1..=3).map(|night| entry(night, "other"));
+        let entries: Vec<Entry> = other.chain((4..=30).map(|night| entry(night, "same"))).collect();
+        let past = past("chat", &entries).unwrap();
+        assert_eq!((past.runs.len(), &*past.runs[0].time), (27, "2026-10-04T02:00:00Z"));
+        assert_eq!(past.changes, BTreeMap::from([("tpot.p50".to_owned(), vec![17])]));
     }
 }

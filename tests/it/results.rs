@@ -30,8 +30,10 @@ fn a_run_leaves_every_file() {
         assert!(!project.read(&format!("{LATEST}/{file}")).is_empty(), "{file}");
     }
     let requests = project.lines(&format!("{LATEST}/requests.jsonl"));
-    assert_eq!(requests.len(), 2 + 6 * 10, "warm-up and trials");
-    assert_eq!(requests.iter().filter(|line| line["phase"] == "warmup").count(), 2);
+    let warmup = requests.iter().filter(|line| line["phase"] == "warmup").count();
+    // A machine that is busy has trials measured again, which leave their requests, too.
+    let taken = (requests.len() - warmup) / 10;
+    assert!(warmup == 2 && taken >= 6 && requests.len() == warmup + taken * 10, "{} lines", requests.len());
     let ids: BTreeSet<&str> = requests.iter().map(|line| line["request_id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), requests.len(), "every request has an id of its own");
     for line in &requests {
@@ -69,7 +71,7 @@ fn a_run_leaves_every_file() {
     let looks = project.lines(&format!("{LATEST}/server.jsonl"));
     for moment in ["before", "after"] {
         let of_moment: Vec<_> = looks.iter().filter(|line| line["moment"] == moment).collect();
-        assert_eq!(of_moment.len(), 6, "one a trial");
+        assert_eq!(of_moment.len(), taken, "one a trial");
         assert!(of_moment.iter().all(|line| line["values"]["running"] == 0.0), "{of_moment:?}");
     }
     let plan = project.lines(&format!("{LATEST}/plan.jsonl"));
@@ -78,8 +80,8 @@ fn a_run_leaves_every_file() {
 
     let trials = project.json(&format!("{LATEST}/trials.json"));
     let of_case = trials["cases"][0]["trials"].as_array().unwrap();
-    assert_eq!(of_case.len(), 6);
-    assert!(of_case.iter().all(|trial| trial["valid"] == true && trial["values"]["n"] == 10), "{trials}");
+    assert!(of_case.len() == taken && of_case.iter().all(|trial| trial["values"]["n"] == 10), "{trials}");
+    assert_eq!(of_case.iter().filter(|trial| trial["valid"] == true).count(), 6, "{trials}");
 
     let summary = project.read(&format!("{LATEST}/summary.tsv"));
     let mut lines = summary.lines().map(|line| line.split('\t').collect::<Vec<_>>());
