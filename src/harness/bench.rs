@@ -173,8 +173,8 @@ impl Side {
     }
 }
 
-/// Whether a server with so many starts in the first look's rounds has one before `round`, counted from 0. Later looks
-/// have a start of their own, so that no start has most of the pairs.
+/// Whether a server with so many starts in the first look's rounds has one before `round`, counted from 0. After that
+/// there is one for every four rounds, so that no start has most of the pairs.
 fn starts_anew(round: u32, starts: u32) -> bool {
     match round {
         0 => false,

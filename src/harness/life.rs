@@ -80,13 +80,15 @@ impl Session {
             .line()
             .map_err(std::io::Error::from)
             .and_then(|line| self.history.append(&report.profile, &report.case, &self.redactor.redact(&line)));
-        let written = written.and_then(|()| self.keep_past(report));
+        // The verdict stands without either.
         if let Err(error) = written {
             let path = self.history.path(&report.profile, &report.case);
-            // The verdict stands without it.
             self.say(&format!("warning: failed to write `{}`: {error}", self.paths.shown(&path)));
+        } else if let Err(error) = self.keep_past(report) {
+            self.say(&format!("warning: failed to keep the past runs of `{}` for the report: {error}", report.case));
         }
     }
+
     /// Keeps the case's last runs in the run's folder, for its page.
     fn keep_past(&self, report: &CaseReport) -> std::io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };

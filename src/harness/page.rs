@@ -73,17 +73,15 @@ pub(super) fn past(case: &str, entries: &[Entry]) -> Option<CaseHistory> {
     let tracks = history::tracks(entries);
     // The one that was measured last: that of this run.
     let stretch = tracks.first()?.stretches.last()?;
-    let mut kept = CaseHistory { case: case.to_owned(), runs: Vec::new(), changes: BTreeMap::new() };
-    for metric in stretch.metrics() {
-        let series = stretch.series(metric);
-        if kept.runs.is_empty() {
-            kept.runs = series.runs.iter().map(|run| past_run(run)).collect();
-        }
-        if !series.changes.is_empty() {
-            kept.changes.insert(metric.to_owned(), series.changes.iter().map(|change| change.index).collect());
-        }
-    }
-    Some(kept)
+    let changes = stretch.metrics().into_iter().map(|metric| {
+        let changes = stretch.series(metric).changes;
+        (metric.to_owned(), changes.iter().map(|change| change.index).collect::<Vec<usize>>())
+    });
+    Some(CaseHistory {
+        case: case.to_owned(),
+        runs: stretch.latest().iter().map(|run| past_run(run)).collect(),
+        changes: changes.filter(|(_, indices)| !indices.is_empty()).collect(),
+    })
 }
 
 fn past_run(entry: &Entry) -> PastRun {

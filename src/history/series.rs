@@ -103,9 +103,14 @@ impl<'e> Stretch<'e> {
         names
     }
 
+    /// The last runs, at most [`NIGHTS`].
+    pub fn latest(&self) -> &[&'e Entry] {
+        &self.runs[self.runs.len().saturating_sub(NIGHTS)..]
+    }
+
     /// A metric over the last runs.
     pub fn series<'s>(&'s self, metric: &'s str) -> Series<'s> {
-        let runs = &self.runs[self.runs.len().saturating_sub(NIGHTS)..];
+        let runs = self.latest();
         let values: Vec<Option<f64>> = runs.iter().map(|run| run.checks.get(metric).copied().flatten()).collect();
         let changes = changes(&values);
         Series { metric, runs, values, changes }
