@@ -7,16 +7,18 @@ use crate::plan::Pacing;
 /// Files that are open for something else: the run's own, the runtime's, the standard streams.
 const OTHERS: u64 = 64;
 
-/// Makes room for the connections of a round, of which each takes `files` files of this process.
+/// Makes room for the connections of a round, of which each takes `files` files of this process, and returns how many
+/// there may be at once.
 ///
 /// The limit on open files is raised as far as the system allows without asking. An open loop without a limit has as
 /// many requests in flight as the server leaves unanswered, which nobody knows before; it is given what can be had.
-pub(crate) fn make_room(round: &Round, files: u64) -> Result<(), EngineError> {
+pub(crate) fn make_room(round: &Round, files: u64) -> Result<u64, EngineError> {
     let (most, certain) = most_in_flight(round);
     let wanted = most * files + OTHERS;
     match allowed(wanted) {
         Some(limit) if limit < wanted && certain => Err(EngineError::OpenFiles { needed: wanted, limit }),
-        _ => Ok(()),
+        Some(limit) if limit < wanted => Ok(limit / files),
+        _ => Ok(most),
     }
 }
 
@@ -91,7 +93,7 @@ mod tests {
         ] {
             assert_eq!(most_in_flight(&round(pacing, 20)), most, "{pacing:?}");
         }
-        assert!(make_room(&round(Pacing::Closed { users: 2, ramp_up: 0 }, 8), 2).is_ok());
+        assert_eq!(make_room(&round(Pacing::Closed { users: 2, ramp_up: 0 }, 8), 2).unwrap(), 2);
     }
 
     #[cfg(unix)]
@@ -106,6 +108,6 @@ mod tests {
         assert!(error.contains(&format!("needs {needed} open files")), "{error}");
         assert!(error.contains(&format!("`ulimit -n {needed}`")), "{error}");
         // Nobody knows how many of an open loop will overlap.
-        assert!(make_room(&round(Pacing::Open { max_in_flight: None }, 2), maximum).is_ok());
+        assert_eq!(make_room(&round(Pacing::Open { max_in_flight: None }, 2), maximum).unwrap(), 1);
     }
 }

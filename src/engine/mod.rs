@@ -1,6 +1,7 @@
 //! The load engine: the one place where clocks run and sockets are read. It stores stamps and bytes and
 //! interprets nothing.
 
+mod addresses;
 mod clock;
 mod connect;
 mod cpu;

@@ -1,5 +1,6 @@
 //! A round: the requests of one trial, released at their times by the calling thread.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::engine::release::Releases;
 use crate::engine::worker::{Command, Report, work};
-use crate::engine::{ClientError, Clock, Transport, TransportOptions, limits, stamps};
+use crate::engine::{ClientError, Clock, Transport, TransportOptions, addresses, limits, stamps};
 use crate::plan::{Cancel, Pacing};
 use crate::units::Nanos;
 use crate::wire::{Protocol, RawRequest};
@@ -107,13 +108,16 @@ pub enum EngineError {
 pub struct Engine {
     workers: Vec<Worker>,
     reports: Receiver<Report>,
-    /// Files that a connection takes of this process.
-    files: u64,
+    options: TransportOptions,
 }
 
 /// A worker's thread and the channel to it.
 #[derive(Debug)]
 pub(crate) struct Worker {
+    /// Sends from the address that the system chooses.
+    transport: Transport,
+    /// One for each address that it has sent from because one was not enough, in the order of [`addresses::of`].
+    bound: Vec<Transport>,
     commands: Option<UnboundedSender<Command>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -124,7 +128,7 @@ impl Engine {
         let (report, reports) = channel();
         let workers =
             (0..workers.max(1)).map(|i| Worker::start(i, options, report.clone())).collect::<Result<_, _>>()?;
-        Ok(Self { workers, reports, files: (2 * options.in_process).max(1) })
+        Ok(Self { workers, reports, options: options.clone() })
     }
 
     /// As many workers as leave a core for the pacing thread and the server: half of the cores, at most 4.
@@ -136,9 +140,11 @@ impl Engine {
     ///
     /// `stop` ends the round early; what was measured until then is in the recording.
     pub fn run(&mut self, round: Round, stop: &AtomicBool) -> Result<Recording, EngineError> {
-        limits::make_room(&round, self.files)?;
+        // Of a server in this process, both ends of a connection are files of it.
+        let most = limits::make_room(&round, (2 * self.options.in_process).max(1))?;
+        let addresses = addresses::of(&self.options, &round.url, most);
         let round = Arc::new(round);
-        self.prepare(&round)?;
+        self.prepare(&round, &addresses)?;
         // A moment ahead, so that the first release is not late because the workers were still being told.
         let clock = Clock::at(Instant::now() + Duration::from_millis(2));
         for worker in &self.workers {
@@ -152,10 +158,11 @@ impl Engine {
     }
 
     /// Has every worker make its requests, and waits for all of them.
-    fn prepare(&self, round: &Arc<Round>) -> Result<(), EngineError> {
+    fn prepare(&mut self, round: &Arc<Round>, from: &[IpAddr]) -> Result<(), EngineError> {
         let shares = self.workers.len() as u32;
-        for (share, worker) in (0..).zip(&self.workers) {
-            worker.tell(Command::Prepare { round: round.clone(), share, shares })?;
+        for (share, worker) in (0..).zip(&mut self.workers) {
+            let transports = worker.transports(from, &self.options)?;
+            worker.tell(Command::Prepare { round: round.clone(), transports, share, shares })?;
         }
         let mut answers = 0;
         let mut failed = None;
@@ -190,9 +197,18 @@ impl Worker {
         let runtime = runtime.enable_all().on_thread_park(stamps::sleeping).build()?;
         let (commands, receiver) = unbounded_channel();
         let thread = std::thread::Builder::new().name(format!("tokpace-load-{number}")).spawn(move || {
-            runtime.block_on(work(transport, receiver, reports));
+            runtime.block_on(work(receiver, reports));
         })?;
-        Ok(Self { commands: Some(commands), thread: Some(thread) })
+        Ok(Self { transport, bound: Vec::new(), commands: Some(commands), thread: Some(thread) })
+    }
+
+    /// The clients to send with from these addresses, or from the system's choice. Those of earlier rounds keep their
+    /// connections.
+    fn transports(&mut self, from: &[IpAddr], options: &TransportOptions) -> Result<Arc<[Transport]>, ClientError> {
+        for address in from.iter().skip(self.bound.len()) {
+            self.bound.push(Transport::sending_from(options, Some(*address))?);
+        }
+        Ok(if from.is_empty() { [self.transport.clone()].into() } else { self.bound[..from.len()].into() })
     }
 
     pub(crate) fn tell(&self, command: Command) -> Result<(), EngineError> {

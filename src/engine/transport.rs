@@ -1,6 +1,7 @@
 //! The HTTP client, with everything switched off that would do more than it was told.
 
 use std::error::Error as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -56,6 +57,11 @@ impl Transport {
     /// # Errors
     /// A header, certificate or proxy that is none.
     pub fn new(options: &TransportOptions) -> Result<Self, ClientError> {
+        Self::sending_from(options, None)
+    }
+
+    /// Makes a client whose connections leave from `address`, or from the one that the system chooses.
+    pub(crate) fn sending_from(options: &TransportOptions, address: Option<IpAddr>) -> Result<Self, ClientError> {
         install_tls_provider();
         if options.http2 && cfg!(not(feature = "http2")) {
             return Err(ClientError {
@@ -70,6 +76,7 @@ impl Transport {
             .retry(reqwest::retry::never())
             .referer(false)
             .tcp_nodelay(true)
+            .local_address(address)
             .connect_timeout(options.connect_timeout.unwrap_or(Duration::from_secs(10)))
             .connector_layer(super::connect::ConnectTimer)
             .default_headers(headers(&options.headers)?);

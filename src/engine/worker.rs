@@ -1,4 +1,4 @@
-//! A worker: one thread, one `current_thread` runtime, one client, no locks.
+//! A worker: one thread, one `current_thread` runtime, clients of its own, no locks.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::wire::RawRequest;
 #[derive(Debug)]
 pub(crate) enum Command {
     /// A new round will begin: prepare its requests. `share` of `shares` says which are this worker's.
-    Prepare { round: Arc<Round>, share: u32, shares: u32 },
+    Prepare { round: Arc<Round>, transports: Arc<[Transport]>, share: u32, shares: u32 },
     /// The round begins; stamps are those of this clock.
     Begin(Clock),
     /// User `user` starts, as of this stamp, and sends its requests one after the other.
@@ -51,6 +51,9 @@ pub(crate) enum Report {
 struct Part {
     round: Arc<Round>,
     clock: Clock,
+    /// One for each address to send from.
+    transports: Arc<[Transport]>,
+    shares: u32,
     /// Prepared requests by index; `None` for those of other workers and those that were sent.
     requests: Vec<Option<Prepared>>,
     /// Indexes of each user's requests, of a closed loop.
@@ -58,19 +61,25 @@ struct Part {
 }
 
 impl Part {
-    fn prepare(transport: &Transport, round: Arc<Round>, share: u32, shares: u32) -> reqwest::Result<Self> {
+    fn prepare(round: Arc<Round>, transports: Arc<[Transport]>, share: u32, shares: u32) -> reqwest::Result<Self> {
         let closed = matches!(round.pacing, Pacing::Closed { .. });
-        let mut requests = Vec::with_capacity(round.requests.len());
-        let mut of_users: HashMap<u32, Vec<usize>> = HashMap::new();
-        for (index, outgoing) in round.requests.iter().enumerate() {
+        let requests = Vec::with_capacity(round.requests.len());
+        let mut part = Self { round, clock: Clock::start(), transports, shares, requests, of_users: HashMap::new() };
+        for (index, outgoing) in part.round.requests.iter().enumerate() {
             let number = if closed { outgoing.user } else { outgoing.index };
             let own = number % shares == share;
             if own && closed {
-                of_users.entry(outgoing.user).or_default().push(index);
+                part.of_users.entry(outgoing.user).or_default().push(index);
             }
-            requests.push(if own { Some(prepare(transport, &round, outgoing)?) } else { None });
+            let request = if own { Some(prepare(part.transport(number), &part.round, outgoing)?) } else { None };
+            part.requests.push(request);
         }
-        Ok(Self { round, clock: Clock::start(), requests, of_users })
+        Ok(part)
+    }
+
+    /// What the user of this number, or without users the request, is sent with.
+    fn transport(&self, number: u32) -> &Transport {
+        &self.transports[(number / self.shares) as usize % self.transports.len()]
     }
 
     /// The prepared requests of a user, in order.
@@ -81,14 +90,14 @@ impl Part {
 }
 
 /// Runs until the command channel closes.
-pub(crate) async fn work(transport: Transport, mut commands: UnboundedReceiver<Command>, reports: Sender<Report>) {
+pub(crate) async fn work(mut commands: UnboundedReceiver<Command>, reports: Sender<Report>) {
     let mut current: Option<Part> = None;
     let mut tasks = tokio::task::JoinSet::new();
     let mut began = (Instant::now(), None);
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Prepare { round, share, shares } => {
-                let part = Part::prepare(&transport, round, share, shares);
+            Command::Prepare { round, transports, share, shares } => {
+                let part = Part::prepare(round, transports, share, shares);
                 let ready = part.as_ref().map(|_| ()).map_err(chain);
                 current = part.ok();
                 let _ = reports.send(Report::Ready(ready));
@@ -102,7 +111,8 @@ pub(crate) async fn work(transport: Transport, mut commands: UnboundedReceiver<C
             Command::User { user, at } => {
                 if let Some(part) = &mut current {
                     let requests = part.of_user(user);
-                    let user = User { transport: transport.clone(), round: part.round.clone(), clock: part.clock };
+                    let transport = part.transport(user).clone();
+                    let user = User { transport, round: part.round.clone(), clock: part.clock };
                     tasks.spawn(user.run(requests, at, reports.clone()));
                 }
             }
@@ -111,7 +121,7 @@ pub(crate) async fn work(transport: Transport, mut commands: UnboundedReceiver<C
                     && let Some(request) = part.requests[index as usize].take()
                 {
                     let reports = reports.clone();
-                    let (transport, round, clock) = (transport.clone(), part.round.clone(), part.clock);
+                    let (transport, round, clock) = (part.transport(index).clone(), part.round.clone(), part.clock);
                     tasks.spawn(async move {
                         let outgoing = &round.requests[index as usize];
                         let line = Line { transport: &transport, round: &round, clock };

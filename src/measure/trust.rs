@@ -93,7 +93,8 @@ const EXHAUSTED: [(&str, &str, &str); 3] = [
 ];
 
 const PORTS_HINT: &str = "an address has about 28,000 ports, and a closed connection keeps its own for a minute: check \
-                          that the server keeps connections alive, or lower the concurrency";
+                          that the server keeps connections alive, or lower the concurrency; to a server on this \
+                          machine write `url` with 127.0.0.1, which leaves more addresses to send from";
 
 /// Requests that failed because of the client's machine say nothing about the server.
 fn exhausted(trial: &Trial) -> Option<Invalid> {
