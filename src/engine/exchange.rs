@@ -8,6 +8,7 @@ use http_body::{Body as _, Frame};
 use reqwest::header::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
+use crate::engine::body::{Body, Taken};
 use crate::engine::stamps::Stamps;
 use crate::engine::transport::{Transport, classify, met_closed_connection};
 use crate::engine::{Clock, Outgoing, Round, connect};
@@ -33,21 +34,25 @@ const MOST_RESERVED: usize = 1 << 20;
 const MOST_RESENT: u32 = 16;
 
 /// A request that only has to be polled to be written.
-pub(crate) type Prepared = Pin<Box<dyn Future<Output = reqwest::Result<reqwest::Response>> + Send>>;
+pub(crate) struct Prepared {
+    response: Pin<Box<dyn Future<Output = reqwest::Result<reqwest::Response>> + Send>>,
+    taken: Taken,
+}
 
 /// A request as it will be written. Made before the round begins: URLs, header maps and layers are no part of sending.
 pub(crate) fn prepare(transport: &Transport, round: &Round, outgoing: &Outgoing) -> reqwest::Result<Prepared> {
+    let taken = Taken::default();
     let mut request = transport
         .client
         .post(&*round.url)
         .header(reqwest::header::CONTENT_TYPE, round.protocol.content_type())
         .header(reqwest::header::ACCEPT_ENCODING, "identity")
         .header("x-request-id", &outgoing.request_id)
-        .body(outgoing.body.clone());
+        .body(reqwest::Body::wrap(Body::new(outgoing.body.clone(), taken.clone())));
     if round.protocol.is_grpc() {
         request = request.header(reqwest::header::TE, "trailers").header("grpc-accept-encoding", "identity");
     }
-    Ok(Box::pin(transport.client.execute(request.build()?)))
+    Ok(Prepared { response: Box::pin(transport.client.execute(request.build()?)), taken })
 }
 
 /// What a request is sent with.
@@ -131,12 +136,19 @@ async fn head(
         let (response, connect) = connect::attributed(async {
             tokio::select! {
                 biased;
-                response = request => Ok(response),
+                response = request.response => Ok(response),
                 given_up = watchdog.wait() => Err(given_up),
             }
         })
         .await;
         raw.connect = connect;
+        // What it took to open a connection stays within the latency; `connect` says how much that was.
+        if let Some(taken) = request.taken.at()
+            && connect.is_none()
+            && raw.resent == 0
+        {
+            raw.sent = line.clock.stamp(taken);
+        }
         let error = match response? {
             Ok(response) => return Ok(response),
             Err(error) => error,

@@ -2,6 +2,7 @@
 //! interprets nothing.
 
 mod addresses;
+mod body;
 mod clock;
 mod connect;
 mod cpu;

@@ -198,8 +198,9 @@ impl Writer {
                     self.token();
                     continue;
                 }
+                // Being late does no harm here, since it is recorded. Keeping a core from the client would.
                 Some(_) => {
-                    pacer::spin();
+                    thread::yield_now();
                     continue;
                 }
             };

@@ -11,7 +11,7 @@ use crate::wire::Protocol;
 
 /// Revision of the client's way of measuring. It changes with every change of tokpace that moves figures,
 /// so that a new client is never mistaken for a new server.
-pub const MEASURE_REVISION: u32 = 2;
+pub const MEASURE_REVISION: u32 = 3;
 
 /// A fingerprint in its two parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
