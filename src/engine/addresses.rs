@@ -9,20 +9,24 @@ use crate::engine::TransportOptions;
 /// connection beyond half: thousands of connections would each begin milliseconds late.
 const USED: f64 = 0.4;
 
+/// No load is spread further: only the last number of an address varies.
+const MOST: u64 = 250;
+
 /// Local addresses to send from, so that there may be `most` connections to `url` at once; none if the one that the system
 /// chooses is enough, as for most loads. Some servers answer 127.0.0.1 alone.
 ///
 /// Where there are several, 127.0.0.1 is one of them: a port that is bound at one address is not chosen by the system for
 /// another, so that the two ways do not go together.
 pub(crate) fn of(options: &TransportOptions, url: &str, most: u64) -> Vec<IpAddr> {
-    let wanted = match ports() {
-        // HTTP/2 has all requests on one connection; a proxy is who the connections go to.
-        Some(ports) if !options.http2 && options.proxy.is_none() && stays_here(url) => {
-            most.div_ceil(((ports as f64 * USED) as u64).max(1)).min(250) as u8
-        }
-        _ => 1,
-    };
-    if wanted < 2 { Vec::new() } else { (1..=wanted).map(|last| Ipv4Addr::new(127, 0, 0, last).into()).collect() }
+    // HTTP/2 has all requests on one connection; a proxy is who the connections go to.
+    let spreads = !options.http2 && options.proxy.is_none() && stays_here(url);
+    let Some(ports) = spreads.then(ports).flatten() else { return Vec::new() };
+    let each = ((ports as f64 * USED) as u64).max(1);
+    if most <= each {
+        return Vec::new();
+    }
+    let wanted = most.div_ceil(each).min(MOST) as u8;
+    (1..=wanted).map(|last| Ipv4Addr::new(127, 0, 0, last).into()).collect()
 }
 
 /// Whether connections to `url` stay within 127.0.0.0/8. A name is no address: `localhost` may mean `::1` as well, which is

@@ -15,10 +15,10 @@ const OTHERS: u64 = 64;
 pub(crate) fn make_room(round: &Round, files: u64) -> Result<u64, EngineError> {
     let (most, certain) = most_in_flight(round);
     let wanted = most * files + OTHERS;
-    match allowed(wanted) {
-        Some(limit) if limit < wanted && certain => Err(EngineError::OpenFiles { needed: wanted, limit }),
-        Some(limit) if limit < wanted => Ok(limit / files),
-        _ => Ok(most),
+    match allowed(wanted).filter(|limit| *limit < wanted) {
+        Some(limit) if certain => Err(EngineError::OpenFiles { needed: wanted, limit }),
+        Some(limit) => Ok(limit / files),
+        None => Ok(most),
     }
 }
 
