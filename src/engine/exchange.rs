@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use crate::engine::body::{Body, Taken};
 use crate::engine::stamps::Stamps;
 use crate::engine::transport::{Transport, classify, met_closed_connection};
+use crate::engine::watchdog::{GivenUp, Watchdog};
 use crate::engine::{Clock, Outgoing, Round, connect};
-use crate::plan::Cancel;
 use crate::record::{Failure, FailureClass};
 use crate::units::Nanos;
-use crate::wire::{Progress, RawRequest, Read};
+use crate::wire::{RawRequest, Read};
 
 /// Bytes that an answer may take with the stamps of its reads: far more than its tokens need, even with
 /// probabilities beside each. A server that sends more is given up, since memory is finite.
@@ -87,9 +87,13 @@ pub(crate) async fn exchange(line: Line<'_>, outgoing: &Outgoing, request: Prepa
         failure: None,
     };
     raw.sent = clock.now();
-    raw.failure = match outgoing.cancel {
-        None => converse(line, outgoing, request, &mut raw, None).await,
-        Some(cancel) => converse_until(cancel, line, outgoing, request, &mut raw).await,
+    raw.failure = match converse(line, outgoing, request, &mut raw).await {
+        Ok(()) => None,
+        Err(GivenUp::OnPurpose) => {
+            raw.cancelled = true;
+            None
+        }
+        Err(GivenUp::Failed(failure)) => Some(failure),
     };
     raw.closed = clock.now();
     if raw.failure.is_none()
@@ -102,27 +106,6 @@ pub(crate) async fn exchange(line: Line<'_>, outgoing: &Outgoing, request: Prepa
     raw
 }
 
-/// As [`converse`], but closes the connection when `cancel` says, if the answer has not ended by then.
-async fn converse_until(
-    cancel: Cancel,
-    line: Line<'_>,
-    outgoing: &Outgoing,
-    request: Prepared,
-    raw: &mut RawRequest,
-) -> Option<Failure> {
-    let tokens = cancel.after_tokens.map(|tokens| (tokens, line.round.protocol.progress()));
-    let conversation = converse(line, outgoing, request, raw, tokens);
-    let Some(after) = cancel.after else { return conversation.await };
-    tokio::select! {
-        biased;
-        failure = conversation => return failure,
-        () = tokio::time::sleep(Duration::from_nanos(after)) => {}
-    }
-    // The conversation is gone, and its connection with it.
-    raw.cancelled = true;
-    None
-}
-
 /// Waits for the answer to begin. A request that met a connection which the server had just closed is sent again, as
 /// often as there may be others like it: it never reached the server, and says nothing of it.
 async fn head(
@@ -131,7 +114,7 @@ async fn head(
     mut request: Prepared,
     raw: &mut RawRequest,
     watchdog: &mut Watchdog,
-) -> Result<reqwest::Response, Failure> {
+) -> Result<reqwest::Response, GivenUp> {
     loop {
         let (response, connect) = connect::attributed(async {
             tokio::select! {
@@ -162,20 +145,13 @@ async fn head(
     }
 }
 
-/// Reads an answer to its end, or until it has as many tokens as `until` says. Only then its bytes are looked at.
-async fn converse(
-    line: Line<'_>,
-    outgoing: &Outgoing,
-    request: Prepared,
-    raw: &mut RawRequest,
-    mut until: Option<(u32, Progress)>,
-) -> Option<Failure> {
+/// Reads an answer to its end, or until it is given up. Its bytes are looked at only if a number of tokens ends it.
+async fn converse(line: Line<'_>, outgoing: &Outgoing, request: Prepared, raw: &mut RawRequest) -> Result<(), GivenUp> {
     let Line { round, clock, .. } = line;
-    let mut watchdog = Watchdog::new(round.timeout, round.no_progress);
-    let response = match head(line, outgoing, request, raw, &mut watchdog).await {
-        Ok(response) => response,
-        Err(failure) => return Some(failure),
-    };
+    let cancel_after = outgoing.cancel.and_then(|cancel| cancel.after).map(Duration::from_nanos);
+    let mut until = outgoing.cancel.and_then(|cancel| Some((cancel.after_tokens?, round.protocol.progress())));
+    let mut watchdog = Watchdog::new(round, cancel_after, request.taken.clone());
+    let response = head(line, outgoing, request, raw, &mut watchdog).await?;
     let mut stamps = Stamps::begin(clock);
     raw.headers = Some(stamps.at());
     raw.status = Some(response.status().as_u16());
@@ -187,36 +163,35 @@ async fn converse(
         // Compressed events come in blocks, whenever a block is full: they would have no times to speak of.
         let message =
             format!("the body is compressed (`content-encoding: {coding}`) although `identity` was asked for");
-        return Some(failure((FailureClass::Parse, message)));
+        return Err(failure((FailureClass::Parse, message)));
     }
     if let Some(status) = status_bytes(round, response.headers()) {
         keep(raw, &status, stamps.at());
     }
     let most = most_bytes(raw.max_tokens);
-    watchdog.progressed = Instant::now();
+    watchdog.progressed(Instant::now());
     // The response itself passes over trailers.
     let mut body = reqwest::Body::from(response);
     loop {
         let frame = tokio::select! {
             biased;
             frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)) => frame,
-            given_up = watchdog.wait() => return Some(given_up),
+            given_up = watchdog.wait() => return Err(given_up),
         };
         // Before anything else is done with the bytes: this is the stamp that every latency rests on.
         let now = std::time::Instant::now();
         match frame.map(|frame| frame.map(Frame::into_data)) {
             Some(Ok(Ok(bytes))) => {
                 keep(raw, &bytes, stamps.frame(now));
-                watchdog.progressed = now.into();
+                watchdog.progressed(now.into());
                 if let Some((tokens, progress)) = &mut until
                     && progress.push(&bytes) >= *tokens
                 {
-                    raw.cancelled = true;
-                    return None;
+                    return Err(GivenUp::OnPurpose);
                 }
                 if raw.bytes.len() + raw.reads.len() * size_of::<Read>() > most {
                     let message = format!("the answer takes more than {} MiB of memory", most >> 20);
-                    return Some(failure((FailureClass::Parse, message)));
+                    return Err(failure((FailureClass::Parse, message)));
                 }
             }
             Some(Ok(Err(other))) => {
@@ -224,8 +199,8 @@ async fn converse(
                     keep(raw, &status, stamps.frame(now));
                 }
             }
-            Some(Err(error)) => return Some(failure(classify(&error))),
-            None => return None,
+            Some(Err(error)) => return Err(failure(classify(&error))),
+            None => return Ok(()),
         }
     }
 }
@@ -249,53 +224,8 @@ fn keep(raw: &mut RawRequest, bytes: &[u8], at: Nanos) {
     }
 }
 
-fn failure((class, message): (FailureClass, String)) -> Failure {
-    Failure::new(class, message)
-}
-
-/// Gives a request up when it takes too long as a whole or makes no progress.
-///
-/// One timer a request, moved only when it fires: per-token work is a single store.
-struct Watchdog {
-    started: Instant,
-    progressed: Instant,
-    timeout: Duration,
-    no_progress: Duration,
-    timer: std::pin::Pin<Box<tokio::time::Sleep>>,
-}
-
-impl Watchdog {
-    fn new(timeout: Duration, no_progress: Duration) -> Self {
-        let now = Instant::now();
-        Self {
-            started: now,
-            progressed: now,
-            timeout,
-            no_progress,
-            timer: Box::pin(tokio::time::sleep_until(now + timeout.min(no_progress))),
-        }
-    }
-
-    async fn wait(&mut self) -> Failure {
-        loop {
-            self.timer.as_mut().await;
-            let now = Instant::now();
-            if now >= self.started + self.timeout {
-                return Failure {
-                    class: FailureClass::Timeout,
-                    message: format!("no end after {:?} (`request.timeout`)", self.timeout),
-                };
-            }
-            if now >= self.progressed + self.no_progress {
-                return Failure {
-                    class: FailureClass::NoProgress,
-                    message: format!("no byte for {:?} (`request.no_progress`)", self.no_progress),
-                };
-            }
-            let next = (self.started + self.timeout).min(self.progressed + self.no_progress);
-            self.timer.as_mut().reset(next);
-        }
-    }
+fn failure((class, message): (FailureClass, String)) -> GivenUp {
+    GivenUp::Failed(Failure::new(class, message))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod release;
 mod round;
 mod stamps;
 mod transport;
+mod watchdog;
 mod worker;
 
 pub use clock::Clock;
