@@ -138,6 +138,7 @@ command = [\"serve\", \"--port\", \"8000\"]
 port = 0
 ready_path = \"health\"
 stop_timeout = \"0s\"
+starts = 7
 env = { \"A B\" = \"1\" }
 api_key_env = \"${KEY}\"
 "), @r#"
@@ -197,10 +198,16 @@ error: `profiles.fixed.stop_timeout` must be longer than 0
 12 | stop_timeout = "0s"
    |                ^^^^
 
-error: `A B` is not the name of an environment variable
-  --> tokpace.toml:13:9
+error: `profiles.fixed.starts` must be 1 to 6
+  --> tokpace.toml:13:10
    |
-13 | env = { "A B" = "1" }
+13 | starts = 7
+   |          ^
+
+error: `A B` is not the name of an environment variable
+  --> tokpace.toml:14:9
+   |
+14 | env = { "A B" = "1" }
    |         ^^^^^
    |
    = hint: use letters, digits and `_`
