@@ -30,7 +30,8 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Watches a request that begins now, is written when `sent` says, and is to be given up `cancel_after` that.
+    /// Watches a request that begins now. `cancel_after` counts from its writing, of which `sent` tells, even if a
+    /// connection is opened for it: what the server had to do by then must not depend on that.
     pub(crate) fn new(round: &Round, cancel_after: Option<Duration>, sent: Taken) -> Self {
         let Round { timeout, no_progress, .. } = *round;
         let started = Instant::now();
